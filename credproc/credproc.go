@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package credproc is the contract between a credential helper and the AWS
+// SDKs: the document that a credential_process prints on its standard output.
+//
+// The document is the intersection of what all SDKs accept: one JSON object on
+// one line, Version 1, exact key case, an Expiration with a zone, an AccountId
+// that is a string, under 8 KiB (SDK for Go v1 cuts there).
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+package credproc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"credbroker/internal/secret"
+)
+
+// Version is the only version of the document that exists.
+const Version = 1
+
+// MaxSize is the largest document, in bytes, that every SDK reads whole: the
+// SDK for Go v1 cuts what comes after 8192 bytes without a word.
+const MaxSize = 8192 - 1
+
+// ErrIncomplete is wrapped by Encode and Parse when a field that temporary
+// credentials need is missing or malformed.
+var ErrIncomplete = errors.New("credentials are incomplete")
+
+// Credentials are temporary credentials as AWS STS returns them. The zero
+// value is no credentials. Values are immutable by convention and may be shared.
+type Credentials struct {
+	AccessKeyID     string        // ASIA…
+	SecretAccessKey secret.String // 40 characters
+	SessionToken    secret.String
+	Expiration      time.Time // by the clock of AWS
+	AccountID       string    // 12 digits, or empty when it is not known
+}
+
+// document is the wire form. Field names are AWS's.
+type document struct {
+	Version         int    `json:"Version"`
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string `json:"SecretAccessKey"`
+	SessionToken    string `json:"SessionToken"`
+	Expiration      string `json:"Expiration"`
+	AccountID       string `json:"AccountId,omitempty"`
+}
+
+// Encode returns the document on one line that ends with a newline. It refuses
+// credentials that an SDK would treat as permanent: those without a session
+// token or an expiration. It does not look at the clock.
+func (c Credentials) Encode() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(document{
+		Version:         Version,
+		AccessKeyID:     c.AccessKeyID,
+		SecretAccessKey: c.SecretAccessKey.Reveal(),
+		SessionToken:    c.SessionToken.Reveal(),
+		Expiration:      c.Expiration.UTC().Format(time.RFC3339),
+		AccountID:       c.AccountID,
+	}); err != nil {
+		return nil, fmt.Errorf("encode credentials %s: %w", c.AccessKeyID, err)
+	}
+	if buf.Len() > MaxSize {
+		return nil, fmt.Errorf("encode credentials %s: document of %d bytes is over %d", c.AccessKeyID, buf.Len(), MaxSize)
+	}
+	return buf.Bytes(), nil
+}
+
+// Parse reads a document that Encode wrote. Its errors never quote the input.
+func Parse(data []byte) (Credentials, error) {
+	var d document
+	if err := json.Unmarshal(data, &d); err != nil {
+		return Credentials{}, errors.New("parse credentials: not a credential_process document")
+	}
+	if d.Version != Version {
+		return Credentials{}, fmt.Errorf("parse credentials: version %d is not %d", d.Version, Version)
+	}
+	c := Credentials{
+		AccessKeyID:     d.AccessKeyID,
+		SecretAccessKey: secret.New(d.SecretAccessKey),
+		SessionToken:    secret.New(d.SessionToken),
+		AccountID:       d.AccountID,
+	}
+	expiration, err := time.Parse(time.RFC3339, d.Expiration)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("parse credentials %s: expiration: %w", c.AccessKeyID, ErrIncomplete)
+	}
+	c.Expiration = expiration.UTC()
+	if err := c.check(); err != nil {
+		return Credentials{}, err
+	}
+	return c, nil
+}
+
+func (c Credentials) check() error {
+	switch {
+	case c.AccessKeyID == "":
+		return fmt.Errorf("access key ID: %w", ErrIncomplete)
+	case c.SecretAccessKey.IsZero():
+		return fmt.Errorf("secret access key of %s: %w", c.AccessKeyID, ErrIncomplete)
+	case c.SessionToken.IsZero():
+		return fmt.Errorf("session token of %s: %w", c.AccessKeyID, ErrIncomplete)
+	case c.Expiration.IsZero():
+		return fmt.Errorf("expiration of %s: %w", c.AccessKeyID, ErrIncomplete)
+	}
+	return nil
+}

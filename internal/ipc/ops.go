@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipc
+
+import "time"
+
+// The operations of brokerd. No operation carries a long-lived secret in
+// either direction.
+const (
+	OpHello       = "hello"       // no params → Hello
+	OpCredentials = "credentials" // CredentialsParams → the credential_process document
+	OpMFA         = "mfa"         // MFAParams → MFAResult; prompts
+	OpStatus      = "status"      // no params → Status
+	OpList        = "list"        // no params → KeyList
+	OpServes      = "serves"      // no params → Serves
+	OpReserve     = "reserve"     // ReserveParams → Reservation
+	OpAdopt       = "adopt"       // AdoptParams → Key
+	OpRemove      = "remove"      // RemoveParams → Key
+	OpRestore     = "restore"     // RestoreParams → KeyList
+)
+
+// Hello says which daemon answers.
+type Hello struct {
+	Version   string    `json:"version"`
+	Protocol  int       `json:"protocol"`
+	PID       int       `json:"pid"`
+	StartedAt time.Time `json:"startedAt"`
+}
+
+// CredentialsParams asks for temporary credentials of one profile.
+type CredentialsParams struct {
+	Profile string `json:"profile"`
+}
+
+// MFAParams answers, or cancels, the MFA prompts that are pending. With Code
+// the first prompt of the conversation is answered by the caller's client
+// without asking. Profile narrows to the flight that serves that profile.
+type MFAParams struct {
+	Code    string `json:"code,omitempty"`
+	Profile string `json:"profile,omitempty"`
+	Cancel  bool   `json:"cancel,omitempty"`
+}
+
+// MFAResult says what the answer, or the cancellation, did.
+type MFAResult struct {
+	Answered  []Pending `json:"answered"`
+	Cancelled []Pending `json:"cancelled"`
+}
+
+// Pending is one MFA code that the daemon is waiting for.
+type Pending struct {
+	SerialNumber string    `json:"serialNumber"`
+	AccessKeyID  string    `json:"accessKeyId"`
+	Profiles     []string  `json:"profiles"` // the waiting profiles, sorted
+	Waiters      int       `json:"waiters"`
+	Attempt      int       `json:"attempt"`
+	Reason       string    `json:"reason,omitempty"`
+	Surface      string    `json:"surface"` // "command", "terminal", "tty" or "wait"
+	Since        time.Time `json:"since"`
+	Deadline     time.Time `json:"deadline"`
+}
+
+// Status is the daemon's state for people and scripts.
+type Status struct {
+	Hello
+	Backend            string    `json:"backend,omitempty"`
+	ConfigFile         string    `json:"configFile"`
+	StateFile          string    `json:"stateFile"`
+	Socket             string    `json:"socket"`
+	AWSConfigFile      string    `json:"awsConfigFile"`
+	AWSCredentialsFile string    `json:"awsCredentialsFile"`
+	Prompts            int       `json:"prompts"` // MFA prompts since the start, repeats included
+	Problems           []Error   `json:"problems"`
+	Pending            []Pending `json:"pending"`
+	Sessions           []Session `json:"sessions"`
+	Keys               []Key     `json:"keys"`
+}
+
+// Session is one set of cached temporary credentials. It holds no secret.
+type Session struct {
+	Kind         string    `json:"kind"` // "session" (GetSessionToken) or "role"
+	AccessKeyID  string    `json:"accessKeyId"`
+	SourceKeyID  string    `json:"sourceKeyId"` // the long-lived key at its root
+	SerialNumber string    `json:"serialNumber,omitempty"`
+	RoleARN      string    `json:"roleArn,omitempty"`
+	Expiration   time.Time `json:"expiration"`
+}
+
+// Key is one stored long-lived key. It holds no secret.
+type Key struct {
+	Profile      string    `json:"profile"`
+	AccessKeyID  string    `json:"accessKeyId"`
+	AccountID    string    `json:"accountId,omitempty"`
+	ARN          string    `json:"arn,omitempty"`
+	UserName     string    `json:"userName,omitempty"`
+	SerialNumber string    `json:"serialNumber,omitempty"`
+	NoMFA        bool      `json:"noMfa,omitempty"`
+	Region       string    `json:"region,omitempty"`
+	AddedAt      time.Time `json:"addedAt"`
+}
+
+// KeyList is every stored key, sorted by profile.
+type KeyList struct {
+	Keys []Key `json:"keys"`
+}
+
+// Serves tells broker exec which profiles it can hand over, and which AWS
+// files the daemon reads.
+type Serves struct {
+	AWSConfigFile      string   `json:"awsConfigFile"`
+	AWSCredentialsFile string   `json:"awsCredentialsFile"`
+	Profiles           []string `json:"profiles"` // sorted; every profile whose plan starts at a stored key
+	OverlayDir         string   `json:"overlayDir"`
+}
+
+// ReserveParams asks for a place in the vault before a key is stored.
+type ReserveParams struct {
+	Profile     string `json:"profile"`
+	AccessKeyID string `json:"accessKeyId"`
+	Replace     bool   `json:"replace,omitempty"`
+}
+
+// Reservation is a place in the vault. Nothing is stored yet, and nothing is
+// lost if it is never used.
+type Reservation struct {
+	Item  string `json:"item"`
+	Store Store  `json:"store"`
+	AWS   AWS    `json:"aws"`
+	// SerialNumber is what the AWS config names as mfa_serial for the profile.
+	SerialNumber string `json:"serialNumber,omitempty"`
+}
+
+// AdoptParams enters an item that a worker has stored into the index.
+type AdoptParams struct {
+	Item        string `json:"item"`
+	Profile     string `json:"profile"`
+	AccessKeyID string `json:"accessKeyId"`
+	Replace     bool   `json:"replace,omitempty"`
+	KeyDetails
+}
+
+// KeyDetails is what the index keeps about a key beside its name.
+type KeyDetails struct {
+	AccountID    string `json:"accountId,omitempty"`
+	ARN          string `json:"arn,omitempty"`
+	UserName     string `json:"userName,omitempty"`
+	SerialNumber string `json:"serialNumber,omitempty"`
+	NoMFA        bool   `json:"noMfa,omitempty"`
+	Region       string `json:"region,omitempty"`
+}
+
+// RemoveParams forgets the key of a profile: its item, index entry and sessions.
+type RemoveParams struct {
+	Profile string `json:"profile"`
+}
+
+// RestoreParams replaces a lost index by what a worker found in the store.
+type RestoreParams struct {
+	Keys []AdoptParams `json:"keys"`
+}

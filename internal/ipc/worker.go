@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipc
+
+import (
+	"encoding/json"
+	"time"
+
+	"credbroker/internal/secret"
+)
+
+// The operations of broker-vault. The worker speaks the same conversation
+// protocol on its standard input and output: one request, one reply, exit.
+const (
+	OpProbe          = "probe"            // ProbeParams → empty: write, read back and delete a dummy item
+	OpPut            = "put"              // PutParams → PutResult; started by the client only
+	OpDelete         = "delete"           // ItemParams → empty: delete the item and prove it absent
+	OpSessionToken   = "session-token"    // SessionTokenParams → the credential_process document
+	OpCallerIdentity = "caller-identity"  // ItemParams → Identity
+	OpListMFADevices = "list-mfa-devices" // ItemParams → MFADevices
+	OpRecover        = "recover"          // RecoverParams → RecoverResult; started by the client only
+)
+
+// Store names one vault backend and what it needs to open. It holds no secret.
+type Store struct {
+	Backend        string `json:"backend"`                  // "file" or "secret-service"
+	Dir            string `json:"dir,omitempty"`            // file: absolute directory of the items
+	PassphraseFile string `json:"passphraseFile,omitempty"` // file: absolute path
+	Keychain       string `json:"keychain,omitempty"`       // keychain: its name
+	Service        string `json:"service,omitempty"`        // secret-service: bus address
+}
+
+// AWS says how to reach AWS for one call.
+type AWS struct {
+	Region         string `json:"region"`              // never empty
+	Partition      string `json:"partition,omitempty"` // empty = derived from the Region
+	STSEndpointURL string `json:"stsEndpointUrl,omitempty"`
+	IAMEndpointURL string `json:"iamEndpointUrl,omitempty"`
+	CABundle       string `json:"caBundle,omitempty"`   // absolute path of a PEM file
+	HTTPSProxy     string `json:"httpsProxy,omitempty"` // from broker's own config only
+	UseFIPS        bool   `json:"useFips,omitempty"`
+	UseDualStack   bool   `json:"useDualStack,omitempty"`
+	// ClockOffset is the clock of AWS minus ours, in whole seconds.
+	ClockOffset int `json:"clockOffset,omitempty"`
+}
+
+// ProbeParams asks whether a store works.
+type ProbeParams struct {
+	Store Store `json:"store"`
+	Item  string `json:"item"`
+}
+
+// ItemParams names one stored key and what it must be: a worker refuses an
+// item that is not bound to this profile and access key ID.
+type ItemParams struct {
+	Store       Store  `json:"store"`
+	Item        string `json:"item"`
+	Profile     string `json:"profile"`
+	AccessKeyID string `json:"accessKeyId"`
+	AWS         AWS    `json:"aws"`
+}
+
+// SessionTokenParams asks for one GetSessionToken call, sent once.
+type SessionTokenParams struct {
+	ItemParams
+	SerialNumber    string `json:"serialNumber,omitempty"` // empty: a session without MFA
+	TokenCode       string `json:"tokenCode,omitempty"`    // 6 digits, works once
+	DurationSeconds int    `json:"durationSeconds"`        // 900 to 129600
+}
+
+// PutParams stores a key that the user brings. It is the only message that
+// carries a long-lived secret, and it never goes to brokerd.
+type PutParams struct {
+	Item            string        `json:"item"`
+	Store           Store         `json:"store"`
+	AWS             AWS           `json:"aws"`
+	Profile         string        `json:"profile"`
+	AccessKeyID     string        `json:"accessKeyId"`
+	SecretAccessKey secret.String `json:"secretAccessKey"`
+	// NoVerify stores without asking AWS whose key it is.
+	NoVerify bool `json:"noVerify,omitempty"`
+}
+
+// Encode returns the JSON of p with the secret in it: MarshalJSON would redact it.
+func (p PutParams) Encode() (json.RawMessage, error) {
+	type plain PutParams // drops the method set, keeps the fields
+	return json.Marshal(struct {
+		plain
+		SecretAccessKey string `json:"secretAccessKey"`
+	}{plain(p), p.SecretAccessKey.Reveal()})
+}
+
+// PutResult is what a worker learnt of a key while it stored it.
+type PutResult struct {
+	Identity Identity    `json:"identity"` // zero with NoVerify
+	Devices  []MFADevice `json:"devices"`
+	// DevicesError says why the devices are not known; nil when they are.
+	DevicesError *Error `json:"devicesError,omitempty"`
+}
+
+// Identity is the answer of GetCallerIdentity.
+type Identity struct {
+	AccountID string `json:"accountId"`
+	ARN       string `json:"arn"`
+	UserID    string `json:"userId"`
+	UserName  string `json:"userName,omitempty"` // without its IAM path; empty for a root user
+}
+
+// MFADevice is one device of an IAM user.
+type MFADevice struct {
+	SerialNumber string    `json:"serialNumber"`
+	EnableDate   time.Time `json:"enableDate"`
+}
+
+// MFADevices is the answer of ListMFADevices.
+type MFADevices struct {
+	Devices []MFADevice `json:"devices"`
+}
+
+// RecoverParams asks for every item of ours in a store, each verified with
+// GetCallerIdentity.
+type RecoverParams struct {
+	Store Store `json:"store"`
+	AWS   AWS   `json:"aws"`
+}
+
+// RecoverResult lists what a store holds.
+type RecoverResult struct {
+	Keys []RecoveredKey `json:"keys"`
+}
+
+// RecoveredKey is one item found in a store.
+type RecoveredKey struct {
+	Item        string      `json:"item"`
+	Profile     string      `json:"profile,omitempty"`
+	AccessKeyID string      `json:"accessKeyId,omitempty"`
+	StoredAt    time.Time   `json:"storedAt"`
+	Identity    Identity    `json:"identity"`
+	Devices     []MFADevice `json:"devices"`
+	// Error says why the item is of no use, or why AWS did not confirm it.
+	Error *Error `json:"error,omitempty"`
+}
