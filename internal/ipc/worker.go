@@ -46,7 +46,7 @@ type AWS struct {
 
 // ProbeParams asks whether a store works.
 type ProbeParams struct {
-	Store Store `json:"store"`
+	Store Store  `json:"store"`
 	Item  string `json:"item"`
 }
 
