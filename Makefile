@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make demo     build, then watch the main job against a pretend AWS account
+#   make test     every test, with the race detector and the coverage gates
+#   make build    the four programs, into bin/
+#   make lint     golangci-lint, pinned below
+#
+# demo and build need Go and nothing else: no C compiler, no packages.
+
+VERSION  ?= 0.1.0
+GOLANGCI ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TAGS     := urfave_cli_no_docs
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+
+.PHONY: build demo test lint fmt clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+demo: build
+	@.ci/demo bin
+
+test:
+	@.ci/test
+
+lint:
+	go run $(GOLANGCI) run ./...
+
+fmt:
+	go run $(GOLANGCI) fmt ./...
+
+clean:
+	rm -rf bin .tmp
