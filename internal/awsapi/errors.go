@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/aws/smithy-go"
+)
+
+// The codes of an Error, spelt as those of the conversation protocol.
+const (
+	codeUnreachable = "aws_unreachable"
+	codeThrottled   = "aws_throttled"
+	codeDenied      = "aws_denied"
+	codeKeyUnknown  = "aws_key_unknown"
+	codeSecret      = "aws_secret"
+	codeClock       = "aws_clock"
+	codeExpired     = "aws_expired"
+	codeRegion      = "aws_region"
+	codeDuration    = "aws_duration"
+	codeGarbage     = "aws_garbage"
+	codeFailed      = "aws_failed"
+	codeMFAWrong    = "mfa_wrong"
+	codeMFASerial   = "mfa_serial"
+	codeMFAUnknown  = "mfa_unknown"
+)
+
+// Error is a call that AWS refused, did not answer, or answered with nonsense.
+type Error struct {
+	Code       string // one of the conversation protocol's codes
+	Action     string // "GetSessionToken"; empty if no call was made
+	AWSCode    string // "AccessDenied"; empty if AWS did not answer
+	Message    string // AWS's text, one line and bounded, or ours
+	HTTPStatus int    // 0 = no answer
+	RequestID  string
+	// Sent reports that the request may have reached AWS. It is false only
+	// if no connection came about: an MFA code in it is then still unused.
+	Sent bool
+	// ExplicitDeny reports an explicit deny of a policy, which is how AWS
+	// quarantines a leaked key: an administrator must act.
+	ExplicitDeny bool
+
+	cause error
+}
+
+// Error names the action, AWS's code and its text.
+func (e *Error) Error() string {
+	text := e.Message
+	if e.AWSCode != "" {
+		text = e.AWSCode + ": " + text
+	}
+	if e.Action != "" {
+		text = e.Action + ": " + text
+	}
+	return text
+}
+
+// Unwrap returns the context's error if that ended the call, else nil. The
+// SDK's errors are not passed on: they may hold the bytes of the answer.
+func (e *Error) Unwrap() error { return e.cause }
+
+// judge turns whatever ended an exchange into an Error.
+func (k call) judge(ctx context.Context, err error, x *exchange) *Error {
+	e := &Error{Action: k.action, HTTPStatus: x.status, RequestID: x.requestID, Sent: x.sent.Load()}
+	var ours *Error
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &ours):
+		e.Code, e.Message = ours.Code, ours.Message
+	case errors.Is(err, errTooLarge):
+		e.Code, e.Message = codeGarbage, errTooLarge.Error()
+	case errors.As(err, &api) && api.ErrorCode() != "" && api.ErrorCode() != "UnknownError":
+		e.AWSCode = clean(api.ErrorCode(), 64)
+		e.Message = k.hide(clean(api.ErrorMessage(), 512))
+		e.Code = k.classify(e)
+	case x.status == 0 || errors.Is(err, errCutShort):
+		e.Code, e.Message, e.cause = codeUnreachable, networkText(ctx, err), ctx.Err()
+	default:
+		e.Code, e.Message = codeGarbage, fmt.Sprintf("the answer (HTTP status %d) is not one of AWS's", x.status)
+	}
+	return e
+}
+
+// classify finds the code for an error of AWS. STS uses AccessDenied for three
+// failures of MFA and SignatureDoesNotMatch for a wrong clock, so the text has
+// to decide.
+func (k call) classify(e *Error) string {
+	text := strings.ToLower(e.Message)
+	switch e.AWSCode {
+	case "AccessDenied", "AccessDeniedException":
+		e.ExplicitDeny = strings.Contains(text, "explicit deny")
+		return classifyDenied(text)
+	case "SignatureDoesNotMatch", "InvalidSignatureException":
+		if strings.Contains(text, "signature expired") || strings.Contains(text, "signature not yet current") {
+			return codeClock
+		}
+		return codeSecret
+	case "RequestExpired", "RequestTimeTooSkewed":
+		return codeClock
+	case "InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException":
+		if k.temporary {
+			return codeExpired
+		}
+		return codeKeyUnknown
+	case "ExpiredToken", "ExpiredTokenException":
+		return codeExpired
+	case "RegionDisabledException":
+		return codeRegion
+	case "Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException":
+		return codeThrottled
+	case "ValidationError", "ValidationException":
+		if strings.Contains(text, "durationseconds") {
+			return codeDuration
+		}
+	}
+	if e.HTTPStatus == 429 {
+		return codeThrottled
+	}
+	return codeFailed
+}
+
+// classifyDenied tells the failures of MFA from a lack of permission.
+func classifyDenied(text string) string {
+	switch {
+	case !strings.Contains(text, "multifactorauthentication failed"):
+		return codeDenied
+	case strings.Contains(text, "invalid mfa one time pass code"):
+		return codeMFAWrong
+	case strings.Contains(text, "unable to validate mfa code"):
+		return codeMFASerial
+	case strings.Contains(text, "must provide both"):
+		return codeMFAUnknown
+	default:
+		return codeDenied
+	}
+}
+
+// hide blots out what the request carried in confidence: a ValidationError
+// quotes the value that it objects to.
+func (k call) hide(text string) string {
+	for _, h := range k.hidden {
+		if h != "" {
+			text = strings.ReplaceAll(text, h, "[redacted]")
+		}
+	}
+	return text
+}
+
+// networkText says in one line what went wrong with the connection.
+func networkText(ctx context.Context, err error) string {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(ctx.Err(), context.Canceled):
+		return "given up by the caller"
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // without the URL, which says nothing new
+	}
+	return clean(err.Error(), 256)
+}
+
+// clean returns the first line of text without control characters, at most max
+// bytes. AWS's text on a wrong signature goes on, after an empty line, with the
+// whole request, session token included.
+func clean(text string, max int) string {
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, text)
+	if len(text) > max {
+		text = strings.ToValidUTF8(text[:max], "")
+	}
+	return text
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsapi
+
+import "strings"
+
+// partitions lists every partition but aws, by the prefix of its Regions, with
+// the Region that its IAM endpoint signs for.
+// https://docs.aws.amazon.com/general/latest/gr/iam-service.html
+var partitions = []struct{ name, prefix, home string }{
+	{"aws-cn", "cn-", "cn-north-1"},
+	{"aws-us-gov", "us-gov-", "us-gov-west-1"},
+	{"aws-iso", "us-iso-", "us-iso-east-1"},
+	{"aws-iso-b", "us-isob-", "us-isob-east-1"},
+	{"aws-iso-e", "eu-isoe-", "eu-isoe-west-1"},
+	{"aws-iso-f", "us-isof-", "us-isof-south-1"},
+	{"aws-eusc", "eusc-", "eusc-de-east-1"},
+}
+
+// partitionOf returns the partition that a Region is part of.
+func partitionOf(region string) string {
+	for _, p := range partitions {
+		if strings.HasPrefix(region, p.prefix) {
+			return p.name
+		}
+	}
+	return "aws"
+}
+
+// regionFor returns region, or the home Region of partition where region is
+// part of another one: a key of aws-cn means nothing to sts.us-east-1, the
+// Region that a profile without one ends up with.
+func regionFor(region, partition string) string {
+	if partition == "" || partitionOf(region) == partition {
+		return region
+	}
+	for _, p := range partitions {
+		if p.name == partition {
+			return p.home
+		}
+	}
+	if partition == "aws" {
+		return "us-east-1"
+	}
+	return region
+}

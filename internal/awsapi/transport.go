@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// maxBody is the longest answer that is read, in bytes. The longest real one,
+// a role session with a large token, is under 16 KiB.
+const maxBody = 1 << 20
+
+// connectLimit bounds the dial, and the TLS handshake after it.
+const connectLimit = 5 * time.Second
+
+// maxCABundle bounds the PEM file; the bundle of a Linux distribution has 220 KiB.
+const maxCABundle = 4 << 20
+
+// transport is an HTTP client that takes nothing from the environment, follows
+// no redirect, asks for no compression and reads no more than maxBody. HTTP/2
+// and kept connections are off: a request is then written once or not at all,
+// and no goroutine outlives a call.
+type transport struct {
+	client    http.Client
+	userAgent string
+}
+
+func newTransport(o Options) (*transport, error) {
+	roots, err := readCABundle(o.CABundle)
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := proxyFunc(o.HTTPSProxy)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: connectLimit}
+	return &transport{
+		userAgent: o.UserAgent,
+		client: http.Client{
+			Transport: &http.Transport{
+				Proxy:                  proxy,
+				DialContext:            dialer.DialContext,
+				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+				TLSHandshakeTimeout:    connectLimit,
+				DisableKeepAlives:      true,
+				DisableCompression:     true,
+				MaxResponseHeaderBytes: 64 << 10,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// readCABundle returns the roots in a PEM file, or nil, which stands for the
+// system's, if there is none.
+func readCABundle(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("ca_bundle: %w", err)
+	}
+	defer f.Close()
+	pem, err := io.ReadAll(io.LimitReader(f, maxCABundle))
+	if err != nil {
+		return nil, fmt.Errorf("ca_bundle: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca_bundle: %s holds no certificate", path)
+	}
+	return pool, nil
+}
+
+// proxyFunc sends everything but loopback through proxy. Its errors never
+// quote the URL: it may hold a password.
+func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
+	if proxy == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(proxy)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, errors.New("https_proxy: must be a URL of the form http://host:port or https://host:port")
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		if isLoopback(r.URL.Hostname()) {
+			return nil, nil
+		}
+		return u, nil
+	}, nil
+}
+
+// exchange is what one HTTP exchange left behind, for those above the SDK.
+type exchange struct {
+	sent       atomic.Bool   // a connection was there: bytes may have been written
+	status     int           // 0 = no answer
+	date       time.Time     // zero = the answer had none
+	requestID  string        // AWS's, for its support
+	retryAfter time.Duration // 0 = AWS named none
+}
+
+type exchangeKey struct{}
+
+// withExchange returns a context whose next request is recorded in x.
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+// How an answer can fail after its head.
+var (
+	errTooLarge = fmt.Errorf("the answer is over %d bytes", maxBody)
+	errCutShort = errors.New("the answer was cut short")
+)
+
+// Do implements the SDK's HTTPClient. The answer's body is read whole before
+// Do returns, so that no decoder works on bytes that may still fail to come.
+func (t *transport) Do(r *http.Request) (*http.Response, error) {
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	if x == nil {
+		x = &exchange{}
+	}
+	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { x.sent.Store(true) },
+	}))
+	// The SDK would name the machine's AWS_EXECUTION_ENV, and a trace ID of
+	// the Lambda environment, neither of which is signed.
+	r.Header.Set("User-Agent", t.userAgent)
+	r.Header.Del("X-Amzn-Trace-Id")
+	resp, err := t.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	x.note(resp)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCutShort, err)
+	}
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+func (x *exchange) note(resp *http.Response) {
+	x.status = resp.StatusCode
+	x.requestID = clean(resp.Header.Get("X-Amzn-Requestid"), 64)
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		x.date = date
+	}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		x.retryAfter = time.Duration(min(seconds, 60)) * time.Second
+	}
+}
