@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix && !darwin
+
+package paths
+
+import "path/filepath"
+
+func configDir(home string) string { return filepath.Join(home, ".config", "broker") }
+
+func stateDir(home string) string { return filepath.Join(home, ".local", "state", "broker") }
