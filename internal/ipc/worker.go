@@ -48,6 +48,9 @@ type AWS struct {
 type ProbeParams struct {
 	Store Store  `json:"store"`
 	Item  string `json:"item"`
+	// Create makes what the store needs and lacks: the directory and the
+	// passphrase file of "file". Nothing that is there is changed.
+	Create bool `json:"create,omitempty"`
 }
 
 // ItemParams names one stored key and what it must be: a worker refuses an

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"credbroker/internal/ipc"
+)
+
+// recover lists what is left of ours in a store, for an index to be rebuilt
+// from. Every item is in the result: one that cannot be used says why.
+func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) {
+	store, err := w.open(ctx, p.Store, false)
+	if err != nil {
+		return nil, fmt.Errorf("open the %s vault: %w", p.Store.Backend, err)
+	}
+	names, err := store.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the %s vault: %w", p.Store.Backend, err)
+	}
+	slices.Sort(names)
+	result := ipc.RecoverResult{Keys: []ipc.RecoveredKey{}}
+	var offline error // once AWS cannot be reached, it is not tried for each key
+	for _, name := range names {
+		r, err := store.Read(ctx, name)
+		if errors.Is(err, errProbe) || errors.Is(err, ErrNotFound) {
+			continue // a probe's, or a worker beside us has deleted it
+		}
+		if err != nil {
+			result.Keys = append(result.Keys, ipc.RecoveredKey{
+				Item: fmt.Sprintf("%.80s", printable(name)), Devices: []ipc.MFADevice{}, Error: wire(fmt.Errorf("read a key: %w", err)),
+			})
+			continue
+		}
+		key := recovered(r)
+		if offline == nil {
+			offline = w.confirm(ctx, p.AWS, r, &key)
+		} else {
+			key.Error = wire(offline)
+		}
+		result.Keys = append(result.Keys, key)
+	}
+	return result, nil
+}
+
+// recovered is what a record says about itself.
+func recovered(r Record) ipc.RecoveredKey {
+	return ipc.RecoveredKey{
+		Item: r.Item, Profile: r.Profile, AccessKeyID: r.AccessKeyID, StoredAt: r.StoredAt,
+		Identity: ipc.Identity{AccountID: r.AccountID, ARN: r.ARN}, Devices: []ipc.MFADevice{},
+	}
+}
+
+// confirm asks AWS about a recovered key. It returns an error only if there is
+// no sense in asking about another.
+func (w *Worker) confirm(ctx context.Context, to ipc.AWS, r Record, key *ipc.RecoveredKey) error {
+	id, err := w.identify(ctx, to, r)
+	if err != nil {
+		key.Error = wire(err)
+		if key.Error.Code == ipc.CodeAWSUnreachable || ctx.Err() != nil {
+			return err
+		}
+		return nil
+	}
+	key.Identity = id
+	// A user may not be allowed to list devices; the key is whole without.
+	if devices, err := w.devices(ctx, to, r, id.UserName); err == nil {
+		key.Devices = devices
+	}
+	return nil
+}
+
+// printable returns a name found in a store in a form that a terminal can show.
+func printable(name string) string {
+	if ValidName(name) {
+		return name
+	}
+	return fmt.Sprintf("%+q", name)
+}

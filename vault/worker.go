@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"credbroker/internal/ipc"
+	"credbroker/internal/secret"
+)
+
+// AWS is what a worker asks of AWS in the name of one long-lived key. Its
+// errors are *AWSError; each call ends with its context.
+type AWS interface {
+	GetCallerIdentity(ctx context.Context) (ipc.Identity, error)
+	// ListMFADevices lists the devices of an IAM user, of the caller if
+	// userName is empty.
+	ListMFADevices(ctx context.Context, userName string) ([]ipc.MFADevice, error)
+	// GetSessionToken sends its request once and returns the
+	// credential_process document.
+	GetSessionToken(ctx context.Context, in SessionToken) (json.RawMessage, error)
+}
+
+// SessionToken is the input of GetSessionToken.
+type SessionToken struct {
+	SerialNumber    string // with TokenCode, or both empty
+	TokenCode       string
+	DurationSeconds int
+	AccountID       string // for the document: AWS does not repeat it
+}
+
+// Limits bound what a worker waits for.
+type Limits struct {
+	Dialog time.Duration // opening a store, while its own dialog may be up
+	Call   time.Duration // one call of a store
+	AWS    time.Duration // one call of AWS, connecting included
+}
+
+// DefaultLimits are those of the product. A user needs up to a minute to find
+// and answer a password dialog; a store without one answers in milliseconds.
+func DefaultLimits() Limits {
+	return Limits{Dialog: 60 * time.Second, Call: 5 * time.Second, AWS: 15 * time.Second}
+}
+
+// Budget returns the longest time that op may take: the sum of its deadlines.
+// A worker that is still there after it is stuck in a library and must end.
+func (l Limits) Budget(op string) time.Duration {
+	open, probe := l.Dialog+l.Call, 4*l.Call // open; set, get, delete, get
+	switch op {
+	case ipc.OpProbe:
+		return open + probe
+	case ipc.OpPut:
+		return open + 3*l.Call + 2*l.AWS
+	case ipc.OpDelete:
+		return open + l.Call + probe
+	case ipc.OpSessionToken, ipc.OpCallerIdentity, ipc.OpListMFADevices:
+		return open + l.Call + probe + l.AWS
+	case ipc.OpRecover:
+		return recoverBudget
+	}
+	return l.Call
+}
+
+// recoverBudget bounds a recover, whatever the number of items: what it does
+// not reach in time is reported as such.
+const recoverBudget = 5 * time.Minute
+
+// Options are what a Worker is made of. All but Limits are required.
+type Options struct {
+	// Open opens the store that a request names, and no other. With create it
+	// makes what the store needs and lacks; nothing that is there is changed.
+	Open func(ctx context.Context, store ipc.Store, create bool) (Backend, error)
+	// AWS returns calls that are signed with a long-lived key.
+	AWS    func(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (AWS, error)
+	Now    func() time.Time
+	Limits Limits // zero = DefaultLimits
+}
+
+// Worker carries out the operations of broker-vault. It keeps nothing between
+// them and may be used by several goroutines, though each process runs one.
+type Worker struct{ o Options }
+
+// New returns a Worker.
+func New(o Options) (*Worker, error) {
+	if o.Open == nil || o.AWS == nil || o.Now == nil {
+		return nil, errors.New("make a worker: Open, AWS and Now are required")
+	}
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	return &Worker{o}, nil
+}
+
+// Run carries out one operation and returns its result. Every error is an
+// *ipc.Error; none holds a secret, not even one made of a panic.
+func (w *Worker) Run(ctx context.Context, op string, params json.RawMessage) (result json.RawMessage, err error) {
+	defer func() {
+		if recover() != nil { // the value may quote a secret
+			result, err = nil, &ipc.Error{
+				Code: ipc.CodeInternal, Message: "the worker failed in " + op, Spent: op == ipc.OpSessionToken,
+				Hint: "this is a defect in broker: please report it",
+			}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, w.o.Limits.Budget(op))
+	defer cancel()
+	out, err := w.run(ctx, op, params)
+	if err != nil {
+		return nil, wire(err)
+	}
+	if document, ok := out.(json.RawMessage); ok {
+		return document, nil
+	}
+	result, err = json.Marshal(out)
+	if err != nil {
+		return nil, &ipc.Error{Code: ipc.CodeInternal, Message: fmt.Sprintf("encode the result of %s: %v", op, err)}
+	}
+	return result, nil
+}
+
+func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (any, error) {
+	switch op {
+	case ipc.OpProbe:
+		return with(ctx, op, params, w.probe)
+	case ipc.OpPut:
+		return with(ctx, op, params, w.put)
+	case ipc.OpDelete:
+		return with(ctx, op, params, w.delete)
+	case ipc.OpSessionToken:
+		return with(ctx, op, params, w.sessionToken)
+	case ipc.OpCallerIdentity:
+		return with(ctx, op, params, w.callerIdentity)
+	case ipc.OpListMFADevices:
+		return with(ctx, op, params, w.listMFADevices)
+	case ipc.OpRecover:
+		return with(ctx, op, params, w.recover)
+	}
+	return nil, &ipc.Error{
+		Code:    ipc.CodeProtocol,
+		Message: fmt.Sprintf("%.40q is no operation of a worker that speaks protocol %d", op, ipc.Protocol),
+		Hint:    "install broker, brokerd and broker-vault of one version",
+	}
+}
+
+// with decodes the parameters of an operation and runs it.
+func with[P any](ctx context.Context, op string, params json.RawMessage, f func(context.Context, P) (any, error)) (any, error) {
+	var p P
+	if err := json.Unmarshal(params, &p); err != nil { // which may quote them
+		return nil, &ipc.Error{Code: ipc.CodeProtocol, Message: "the parameters of " + op + " are malformed"}
+	}
+	return f(ctx, p)
+}
+
+// open opens the store of a request. The store's own dialog may be up meanwhile.
+func (w *Worker) open(ctx context.Context, store ipc.Store, create bool) (*Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.o.Limits.Dialog+w.o.Limits.Call)
+	defer cancel()
+	backend, err := w.o.Open(ctx, store, create)
+	if err != nil {
+		return nil, err
+	}
+	return NewStore(backend, w.o.Limits.Call), nil
+}
+
+// aws makes one call of AWS under its deadline.
+func (w *Worker) aws(ctx context.Context, to ipc.AWS, r Record, call func(context.Context, AWS) error) error {
+	caller, err := w.o.AWS(to, r.AccessKeyID, r.SecretAccessKey)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.o.Limits.AWS)
+	defer cancel()
+	return call(ctx, caller)
+}
