@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package awsconfig reads ~/.aws/config and ~/.aws/credentials by the rules
+// that AWS publishes for all SDKs, and broker's own config, which has the same
+// syntax.
+//
+//   - Reading is all that happens to an AWS file: credential_process,
+//     mfa_process, endpoint_url and ca_bundle are data here. Nothing in the
+//     package starts a program, opens a connection or looks at the environment.
+//   - A secret found in a file is dropped while it is read: its key stays, its
+//     value becomes secret.Redacted. So no Config, error or document can show
+//     one, and brokerd does not come to hold the keys of other profiles.
+//   - What is invalid is an error that names file and line and never quotes the
+//     line; nothing is guessed.
+//   - A Config is immutable and may be used by several goroutines.
+//
+// https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
+package awsconfig

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsconfig
+
+import (
+	"maps"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The bounds of what STS hands out.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+const (
+	MinSessionDuration = 900 * time.Second
+	MaxSessionDuration = 129600 * time.Second
+	MinRoleDuration    = 900 * time.Second
+	MaxRoleDuration    = 43200 * time.Second
+)
+
+// ProfileSettings is what broker takes from a profile of the AWS config,
+// checked. Zero fields are not set.
+type ProfileSettings struct {
+	Profile   string
+	MFASerial string
+	Region    string
+	Role      Role
+	// SessionDuration is broker_session_duration: how long a session of the key lasts.
+	SessionDuration time.Duration
+	UseFIPS         bool
+	UseDualStack    bool
+	source          Profile
+}
+
+// Role is what AssumeRole is asked for. The zero Role is none.
+type Role struct {
+	ARN               string
+	ExternalID        string
+	SessionName       string
+	SourceIdentity    string
+	Duration          time.Duration // broker_role_duration, else duration_seconds
+	Tags              []Tag         // in the order of the file
+	TransitiveTagKeys []string
+}
+
+// Tag is a session tag.
+type Tag struct{ Key, Value string }
+
+// Where returns the place of a key of the profile, in its plain spelling, or
+// of the profile when it lacks the key.
+func (p ProfileSettings) Where(key string) Pos { return p.source.Where(key) }
+
+// folded returns a profile with what it includes and with the broker_ spellings
+// in place of the plain ones.
+func (c *Config) folded(name string) (Profile, error) {
+	p, err := c.included(name)
+	if err != nil {
+		return Profile{}, err
+	}
+	folded := Profile{Name: p.Name, Properties: maps.Clone(p.Properties), Pos: p.Pos, where: maps.Clone(p.where)}
+	for key, value := range p.Properties {
+		plain, ok := strings.CutPrefix(key, "broker_")
+		if !ok || value == "" || strings.HasPrefix(plain, "was_") {
+			continue // broker_was_ keeps what `wire` took out of use
+		}
+		folded.Properties[plain], folded.where[plain] = value, p.where[key]
+	}
+	return folded, nil
+}
+
+// The shapes that AWS documents for the parameters. A Region becomes part of a
+// host name and a serial number is shown to people, so no other text gets in.
+var (
+	regionShape      = regexp.MustCompile(`^[a-z][a-z0-9-]{1,31}$`)
+	serialShape      = regexp.MustCompile(`^[A-Za-z0-9_+=/:,.@-]{9,256}$`)
+	roleARNShape     = regexp.MustCompile(`^arn:[a-z0-9-]{1,32}:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$`)
+	sessionNameShape = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+	externalIDShape  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
+	tagShape         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+)
+
+// settings reads and checks what broker uses of a profile. The error is of
+// CodeProfileInvalid and names the key.
+func (p Profile) settings() (ProfileSettings, error) {
+	r := settingsReader{profile: p}
+	s := ProfileSettings{
+		Profile:         p.Name,
+		MFASerial:       r.text("mfa_serial", serialShape),
+		Region:          r.text("region", regionShape),
+		SessionDuration: r.duration("session_duration", MinSessionDuration, MaxSessionDuration),
+		UseFIPS:         r.boolean("use_fips_endpoint"),
+		UseDualStack:    r.boolean("use_dualstack_endpoint"),
+		source:          p,
+	}
+	if p.Get("role_arn") != "" {
+		s.Role = Role{
+			ARN:               r.text("role_arn", roleARNShape),
+			ExternalID:        r.text("external_id", externalIDShape),
+			SessionName:       r.text("role_session_name", sessionNameShape),
+			SourceIdentity:    r.text("source_identity", sessionNameShape),
+			Tags:              r.tags("session_tags"),
+			TransitiveTagKeys: r.list("transitive_session_tags"),
+		}
+		if s.Role.Duration = r.duration("role_duration", MinRoleDuration, MaxRoleDuration); s.Role.Duration == 0 {
+			s.Role.Duration = r.seconds("duration_seconds", MinRoleDuration, MaxRoleDuration)
+		}
+	}
+	return s, r.err
+}
+
+// settingsReader turns values into types and keeps the first error.
+type settingsReader struct {
+	profile Profile
+	err     error
+}
+
+func (r *settingsReader) fail(key, want string) {
+	if r.err == nil {
+		r.err = errorAt(r.profile.Where(key), CodeProfileInvalid, "profile %s: %s %s", show(r.profile.Name), key, want)
+	}
+}
+
+func (r *settingsReader) text(key string, shape *regexp.Regexp) string {
+	v := r.profile.Get(key)
+	const longest = 1224 // an external ID; package regexp counts to 1000 only
+	if v != "" && (len(v) > longest || !shape.MatchString(v)) {
+		r.fail(key, "is not one that AWS takes")
+		return ""
+	}
+	return v
+}
+
+func (r *settingsReader) boolean(key string) bool {
+	switch strings.ToLower(r.profile.Get(key)) {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		r.fail(key, "must be true or false")
+	}
+	return false
+}
+
+func (r *settingsReader) duration(key string, least, most time.Duration) time.Duration {
+	v := r.profile.Get(key)
+	if v == "" {
+		return 0
+	}
+	d, err := parseDuration(v, least, most)
+	if err != nil {
+		r.fail(key, err.Error())
+	}
+	return d
+}
+
+func (r *settingsReader) seconds(key string, least, most time.Duration) time.Duration {
+	v := r.profile.Get(key)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(v, 10, 31)
+	d := time.Duration(n) * time.Second
+	if err != nil || d < least || d > most {
+		r.fail(key, "must be a number of seconds from "+seconds(least)+" to "+seconds(most))
+		return 0
+	}
+	return d
+}
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+
+func (r *settingsReader) list(key string) []string {
+	var items []string
+	for item := range strings.SplitSeq(r.profile.Get(key), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// tags reads "key=value,key=value", the spelling of aws-vault. At most 50 tags
+// of 128 and 256 characters are what AWS takes.
+func (r *settingsReader) tags(key string) []Tag {
+	var tags []Tag
+	for _, item := range r.list(key) {
+		k, v, ok := strings.Cut(item, "=")
+		k, v = strings.TrimSpace(k), strings.TrimSpace(v)
+		if !ok || k == "" || len([]rune(k)) > 128 || len([]rune(v)) > 256 || !tagShape.MatchString(k) || !tagShape.MatchString(v) {
+			r.fail(key, "must be key=value pairs with commas between them")
+			return nil
+		}
+		tags = append(tags, Tag{k, v})
+	}
+	if len(tags) > 50 {
+		r.fail(key, "has more than 50 tags")
+	}
+	return tags
+}

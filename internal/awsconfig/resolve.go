@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsconfig
+
+import (
+	"maps"
+	"slices"
+)
+
+// Document is a profile as `config show` prints it.
+type Document struct {
+	Profile    string            `json:"profile"`
+	Properties map[string]string `json:"properties"`
+	// SSOSession is the section that the profile's sso_session names, if any.
+	SSOSession map[string]string `json:"sso_session,omitzero"`
+}
+
+// Show returns the document of a profile, resolved or as it stands. The values
+// of secrets read secret.Redacted. The error is of CodeNoProfile, or one of
+// Resolved.
+func (c *Config) Show(name string, resolved bool) (Document, error) {
+	p, ok := c.profiles[name]
+	if !ok {
+		return Document{}, c.noProfile(name)
+	}
+	if resolved {
+		var err error
+		if p, err = c.Resolved(name); err != nil {
+			return Document{}, err
+		}
+	}
+	doc := Document{Profile: name, Properties: p.Properties}
+	if s, ok := c.sessions[p.Get("sso_session")]; ok {
+		doc.SSOSession = s.Properties
+	}
+	return doc, nil
+}
+
+// Resolved returns a profile with what it inherits: the properties of its
+// include_profile, and of that one's, and of the sso-session it names. The
+// nearer value of a key wins. Errors: CodeNoProfile, CodeProfileLoop, and
+// CodeProfileInvalid when the sso-session is missing.
+func (c *Config) Resolved(name string) (Profile, error) {
+	if _, ok := c.profiles[name]; !ok {
+		return Profile{}, c.noProfile(name)
+	}
+	p, err := c.included(name)
+	if err != nil {
+		return Profile{}, err
+	}
+	if p.Get("sso_session") == "" {
+		return p, nil
+	}
+	s, err := c.sessionOf(p)
+	if err != nil {
+		return Profile{}, err
+	}
+	return p.inherit(s), nil
+}
+
+// included returns a profile with the properties of its include_profile, a
+// setting of aws-vault. A profile without a section is empty.
+func (c *Config) included(name string) (Profile, error) {
+	p, ok := c.profiles[name]
+	if !ok {
+		return Profile{Name: name}, nil
+	}
+	seen := []string{name}
+	for from := p; from.Get("include_profile") != ""; {
+		next := from.Get("include_profile")
+		at := from.Where("include_profile")
+		if slices.Contains(seen, next) {
+			return Profile{}, errorAt(at, CodeProfileLoop, "include_profile runs in a circle: %s", circle(seen, next))
+		}
+		seen = append(seen, next)
+		base, ok := c.profiles[next]
+		if !ok {
+			return Profile{}, errorAt(at, CodeNoProfile, "profile %s includes profile %s, which does not exist", show(from.Name), show(next))
+		}
+		p, from = p.inherit(base), base
+	}
+	return p, nil
+}
+
+// inherit returns p with the properties of base that p does not have.
+func (p Profile) inherit(base Profile) Profile {
+	properties, where := maps.Clone(base.Properties), maps.Clone(base.where)
+	maps.Copy(properties, p.Properties)
+	maps.Copy(where, p.where)
+	return Profile{Name: p.Name, Properties: properties, Pos: p.Pos, where: where}
+}
+
+func (c *Config) sessionOf(p Profile) (Profile, error) {
+	name := p.Get("sso_session")
+	s, ok := c.sessions[name]
+	if !ok {
+		return Profile{}, errorAt(p.Where("sso_session"), CodeProfileInvalid,
+			"profile %s names sso-session %s, which does not exist", show(p.Name), show(name)).
+			hint("add a section [sso-session %s] to %s", show(name), c.files.Config)
+	}
+	return s, nil
+}
+
+func (c *Config) noProfile(name string) error {
+	return (&Error{Code: CodeNoProfile, Message: "profile " + show(name) + " does not exist in the AWS config"}).
+		hint("list the profiles: broker config list")
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsconfig
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parseDuration reads "90d", "12h", "1h30m", "50s" or "1d12h": whole seconds
+// between two bounds.
+func parseDuration(text string, least, most time.Duration) (time.Duration, error) {
+	d, ok := wholeDuration(text)
+	if !ok {
+		return 0, errors.New("must be a duration such as 12h, 30m or 50s")
+	}
+	if d < least || d > most {
+		return 0, fmt.Errorf("must be from %s to %s", formatDuration(least), formatDuration(most))
+	}
+	return d, nil
+}
+
+func wholeDuration(text string) (time.Duration, bool) {
+	const mostDays = 36500 // a century, far below what overflows
+	var days uint64
+	if before, after, ok := strings.Cut(text, "d"); ok {
+		var err error
+		if days, err = strconv.ParseUint(before, 10, 32); err != nil || days > mostDays {
+			return 0, false
+		}
+		if text = after; text == "" {
+			text = "0s"
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > mostDays*24*time.Hour || d%time.Second != 0 || strings.HasPrefix(text, "+") {
+		return 0, false
+	}
+	return d + time.Duration(days)*24*time.Hour, true
+}
+
+// formatDuration writes a duration as people do: "12h", "20m", "90d".
+func formatDuration(d time.Duration) string {
+	if d >= 48*time.Hour && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// checkEndpoint accepts https anywhere and http on this machine: MFA codes go
+// there, and the credentials that come back are believed.
+func checkEndpoint(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("must be a URL such as https://host")
+	}
+	switch u.Scheme {
+	case "https":
+		return nil
+	case "http":
+		ip := net.ParseIP(u.Hostname())
+		if u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+			return nil
+		}
+		return errors.New("must be https; http is for 127.0.0.1 and [::1] only")
+	}
+	return errors.New("must be https")
+}
+
+// checkProxy accepts what net/http takes for a proxy of https requests.
+func checkProxy(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("must be a URL such as http://proxy.example.com:3128")
+	}
+	return nil
+}
+
+// checkPath accepts absolute paths: brokerd has no directory or home to start
+// a relative one from.
+func checkPath(text string) error {
+	if !strings.HasPrefix(text, "/") || strings.ContainsAny(text, "\n\x00") {
+		return errors.New("must be an absolute path")
+	}
+	return nil
+}
+
+// splitWords cuts a command line into words without a shell: blanks separate,
+// double quotes and single quotes keep them, a backslash takes the next
+// character as it is except in single quotes. Nothing is expanded.
+func splitWords(text string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	inWord, quote, escaped := false, rune(0), false
+	for _, r := range text {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			inWord, escaped = true, true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '"' || r == '\'':
+			inWord, quote = true, r
+		case r == ' ' || r == '\t' || r == '\n':
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+		default:
+			inWord = true
+			word.WriteRune(r)
+		}
+	}
+	if quote != 0 || escaped {
+		return nil, errors.New("has a quote without its partner")
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
