@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"credbroker/internal/fakeaws"
+)
+
+const (
+	codeHelp = `Print the next code of a pretend MFA device that was not used or shown yet,
+and wait for the next time step if there is none now.
+
+  broker-sandbox code --endpoint URL [--serial S]
+
+EXAMPLE
+  broker mfa "$(broker-sandbox code --endpoint URL)"
+`
+	logHelp = `Print each request to the account, oldest first.
+
+  broker-sandbox log --endpoint URL [--json] [--follow]
+
+Columns: time, action, access key ID, serial number, result. With --json one
+object a line, with more fields. No secret and no code is in it.
+`
+	setHelp = `Turn knobs of the account, all that are given or, on an error, none.
+
+  broker-sandbox set --endpoint URL KNOB=VALUE...
+
+KNOBS
+  now=+DUR | -DUR            shift the clock of AWS against that of this machine
+  totp_step=DUR              time step of every MFA device (30s)
+  session_life=DUR           life of sessions, whatever is asked for; 0s takes it back
+  delay.ACTION=DUR           hold requests back
+  fail.ACTION=CODE[:COUNT]   refuse requests, e.g. InternalFailure, Throttling, AccessDenied
+  drop.ACTION=before|after[:COUNT]  close the connection before or after the work is done
+  body.ACTION=garbage|huge|html     answer with something else
+  throttle=N/s               refuse what is over N requests a second
+  key.ID=Active|Inactive|deleted    set the state of an access key, or end a session
+  policy=none|force-mfa|quarantine|deny:ACTION  attach a policy to every user
+The value none takes back fail, drop, body, throttle and policy.
+
+EXAMPLE
+  broker-sandbox set --endpoint URL totp_step=1s fail.GetSessionToken=InternalFailure:1
+`
+	resetHelp = `Put every knob and key back to where it was at the start, and empty the log.
+Sessions stay valid and used codes stay used.
+
+  broker-sandbox reset --endpoint URL
+`
+)
+
+// client talks to the controls of a running account.
+type client struct {
+	base string
+	http *http.Client
+}
+
+// endpointFlag adds --endpoint; the function it returns gives the client once
+// the flags are parsed.
+func endpointFlag(set *flag.FlagSet) func() (*client, error) {
+	endpoint := set.String("endpoint", "", "`URL` that \"broker-sandbox serve\" printed")
+	return func() (*client, error) {
+		u, err := url.Parse(*endpoint)
+		switch {
+		case *endpoint == "":
+			return nil, usagef("%s: --endpoint is required", set.Name())
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || !isLoopback(u.Hostname()):
+			return nil, usagef("%s: --endpoint %q is not an http or https URL on loopback", set.Name(), *endpoint)
+		}
+		return &client{base: strings.TrimSuffix(*endpoint, "/") + fakeaws.ControlPath, http: &http.Client{
+			Transport: &http.Transport{
+				DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+				// The authority of --tls is not known here, and need not be:
+				// the peer is on loopback and is told nothing.
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			},
+		}}, nil
+	}
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// do sends one request; the answer's body is the caller's to close.
+func (c *client) do(ctx context.Context, method, path string, params any) (io.ReadCloser, error) {
+	var body io.Reader
+	if params != nil {
+		data, err := json.Marshal(params)
+		if err != nil {
+			return nil, fmt.Errorf("ask the sandbox: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the sandbox: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("reach the sandbox: %w; is \"broker-sandbox serve\" running?", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var refused struct{ Error string }
+	if err := json.NewDecoder(resp.Body).Decode(&refused); err != nil || refused.Error == "" {
+		return nil, fmt.Errorf("ask the sandbox: %s; %s is not a broker-sandbox", resp.Status, c.base)
+	}
+	return nil, errors.New(refused.Error)
+}
+
+func (a *app) code(ctx context.Context, args []string) error {
+	set := a.flags("code", codeHelp)
+	connect := endpointFlag(set)
+	serial := set.String("serial", "", "serial `number` of the device; the first user's if not given")
+	if err := parseNone(set, args); err != nil {
+		return err
+	}
+	c, err := connect()
+	if err != nil {
+		return err
+	}
+	body, err := c.do(ctx, http.MethodPost, "code", map[string]string{"serialNumber": *serial})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var reply struct{ Code string }
+	if err := json.NewDecoder(body).Decode(&reply); err != nil {
+		return fmt.Errorf("read the code: %w", err)
+	}
+	_, err = fmt.Fprintln(a.stdout, reply.Code)
+	return err
+}
+
+func (a *app) log(ctx context.Context, args []string) error {
+	set := a.flags("log", logHelp)
+	connect := endpointFlag(set)
+	asJSON := set.Bool("json", false, "print one JSON object a line")
+	follow := set.Bool("follow", false, "go on printing until the account ends")
+	if err := parseNone(set, args); err != nil {
+		return err
+	}
+	c, err := connect()
+	if err != nil {
+		return err
+	}
+	path := "log"
+	if *follow {
+		path += "?follow=1"
+	}
+	body, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	err = a.printLog(body, *asJSON)
+	if *follow && err != nil {
+		return nil // the account has ended, or we were told to
+	}
+	return err
+}
+
+// printLog copies the log line by line.
+func (a *app) printLog(r io.Reader, asJSON bool) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if asJSON {
+			if _, err := fmt.Fprintln(a.stdout, lines.Text()); err != nil {
+				return err
+			}
+			continue
+		}
+		var e fakeaws.Entry
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		serial := e.SerialNumber
+		if serial == "" {
+			serial = "-"
+		}
+		if _, err := fmt.Fprintf(a.stdout, "%s  %-17s  %-20s  %s  %s\n",
+			e.Time.Format(time.RFC3339), e.Action, e.AccessKeyID, serial, e.Result); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func (a *app) set(ctx context.Context, args []string) error {
+	set := a.flags("set", setHelp)
+	connect := endpointFlag(set)
+	knobs, err := parse(set, args)
+	if err != nil {
+		return err
+	}
+	c, err := connect()
+	switch {
+	case err != nil:
+		return err
+	case len(knobs) == 0:
+		return usagef("set: no KNOB=VALUE given")
+	}
+	return c.tell(ctx, "set", knobs)
+}
+
+func (a *app) reset(ctx context.Context, args []string) error {
+	set := a.flags("reset", resetHelp)
+	connect := endpointFlag(set)
+	if err := parseNone(set, args); err != nil {
+		return err
+	}
+	c, err := connect()
+	if err != nil {
+		return err
+	}
+	return c.tell(ctx, "reset", struct{}{})
+}
+
+// tell sends a command that has no answer but ok.
+func (c *client) tell(ctx context.Context, path string, params any) error {
+	body, err := c.do(ctx, http.MethodPost, path, params)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command broker-sandbox is a pretend AWS account on loopback, for trying and
+// testing broker without AWS. It is wiring around internal/fakeaws: serve runs
+// the account, the other commands talk to a running one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// The exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+const help = `Run a pretend AWS account on this machine, and play with it.
+
+USAGE
+  broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
+  broker-sandbox code  --endpoint URL [--serial S]
+  broker-sandbox log   --endpoint URL [--json] [--follow]
+  broker-sandbox set   --endpoint URL KNOB=VALUE...
+  broker-sandbox reset --endpoint URL
+
+COMMANDS
+  serve   serve STS and IAM until SIGINT or SIGTERM; print the account as one JSON document
+  code    print the pretend phone's next unused code; wait for it if need be
+  log     print each request: time, action, access key ID, serial, result
+  set     turn knobs: make the account slow, broken, strict or late
+  reset   put all knobs and keys back and empty the log
+
+Run "broker-sandbox COMMAND --help" for the flags of a command.
+
+EXIT STATUS
+  0 ok, 1 error, 2 usage
+`
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// app is what the commands need of the outside world.
+type app struct {
+	stdout, stderr io.Writer
+	now            func() time.Time
+}
+
+type command func(a *app, ctx context.Context, args []string) error
+
+func commands() map[string]command {
+	return map[string]command{
+		"serve": (*app).serve,
+		"code":  (*app).code,
+		"log":   (*app).log,
+		"set":   (*app).set,
+		"reset": (*app).reset,
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := &app{stdout: os.Stdout, stderr: os.Stderr, now: time.Now}
+	status := a.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// run carries out one command line and returns the exit status.
+func (a *app) run(ctx context.Context, args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(a.stderr, help)
+		return exitUsage
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(a.stdout, help)
+		return exitOK
+	}
+	cmd, ok := commands()[args[0]]
+	if !ok {
+		return a.fail(usagef("unknown command %q", args[0]))
+	}
+	err := cmd(a, ctx, args[1:])
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	return a.fail(err)
+}
+
+func (a *app) fail(err error) int {
+	fmt.Fprintf(a.stderr, "broker-sandbox: error: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(a.stderr, "broker-sandbox: hint: run broker-sandbox --help")
+		return exitUsage
+	}
+	return exitError
+}
+
+// flags returns an empty flag set whose help begins with usage.
+func (a *app) flags(name, usage string) *flag.FlagSet {
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {
+		fmt.Fprint(a.stdout, usage+"\nFLAGS\n")
+		set.SetOutput(a.stdout)
+		set.PrintDefaults()
+		set.SetOutput(io.Discard)
+	}
+	return set
+}
+
+// parse reads flags wherever they stand and returns the other words.
+func parse(set *flag.FlagSet, args []string) ([]string, error) {
+	var words []string
+	for {
+		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		} else if err != nil {
+			return nil, usageError{err}
+		}
+		if set.NArg() == 0 {
+			return words, nil
+		}
+		words, args = append(words, set.Arg(0)), set.Args()[1:]
+	}
+}
+
+// parseNone is parse for commands without other words.
+func parseNone(set *flag.FlagSet, args []string) error {
+	words, err := parse(set, args)
+	if err == nil && len(words) > 0 {
+		return usagef("%s: unexpected argument %q", set.Name(), words[0])
+	}
+	return err
+}

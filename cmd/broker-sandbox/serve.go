@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"credbroker/internal/fakeaws"
+)
+
+const serveHelp = `Serve STS and IAM of a pretend AWS account on loopback.
+
+  broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
+
+When it is ready it prints one JSON document on one line: endpoint, accountId,
+users with their access keys and MFA devices, roles; and caFile with --tls. Every
+start makes new keys. The phone of a device is "broker-sandbox code".
+
+EXAMPLE
+  broker-sandbox serve --ready-file /tmp/account.json
+`
+
+func (a *app) serve(ctx context.Context, args []string) error {
+	set := a.flags("serve", serveHelp)
+	listen := set.String("listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
+	useTLS := set.Bool("tls", false, "serve https with a certificate authority of its own")
+	readyFile := set.String("ready-file", "", "also write the document to this `file` (0600), and remove it at the end")
+	if err := parseNone(set, args); err != nil {
+		return err
+	}
+	if err := checkLoopback(*listen); err != nil {
+		return err
+	}
+	server, err := fakeaws.New(fakeaws.Options{Now: a.now})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", *listen, err)
+	}
+	defer listener.Close()
+	endpoint, caFile := "http://"+listener.Addr().String(), ""
+	if *useTLS {
+		config, file, err := a.authority()
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(filepath.Dir(file))
+		listener, endpoint, caFile = tls.NewListener(listener, config), "https://"+listener.Addr().String(), file
+	}
+	document, err := server.Document(endpoint, caFile)
+	if err != nil {
+		return err
+	}
+	if *readyFile != "" {
+		defer os.Remove(*readyFile)
+	}
+	return serveUntil(ctx, listener, server, func() error { return a.announce(document, *readyFile) })
+}
+
+// checkLoopback refuses an address that other machines could reach: what is
+// served here gives credentials, if pretended ones, to whoever asks.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return usagef("serve: --listen %s is not host:port", address)
+	}
+	if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
+		return usagef("serve: --listen %s is not a loopback address such as 127.0.0.1:0", address)
+	}
+	return nil
+}
+
+// authority makes the certificate authority of --tls and writes its PEM into a
+// private directory that is the caller's to remove.
+func (a *app) authority() (*tls.Config, string, error) {
+	config, pem, err := fakeaws.NewTLS(a.now())
+	if err != nil {
+		return nil, "", err
+	}
+	dir, err := os.MkdirTemp("", "broker-sandbox-")
+	if err != nil {
+		return nil, "", fmt.Errorf("make directory for the certificate authority: %w", err)
+	}
+	file := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(file, pem, 0o600); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("write certificate authority: %w", err), os.RemoveAll(dir))
+	}
+	return config, file, nil
+}
+
+// announce tells the world that the account is there: first in the file, then
+// on stdout.
+func (a *app) announce(document []byte, readyFile string) error {
+	if readyFile != "" {
+		if err := writeFile(readyFile, document); err != nil {
+			return fmt.Errorf("write ready file %s: %w", readyFile, err)
+		}
+	}
+	if _, err := a.stdout.Write(document); err != nil {
+		return fmt.Errorf("write document: %w", err)
+	}
+	return nil
+}
+
+// writeFile makes a file appear whole, or not at all.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".ready-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// serveUntil serves until ctx ends, and calls ready once requests are taken.
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler, ready func() error) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(os.Stderr, "broker-sandbox: ", 0),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	err := ready()
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-ended:
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
+	// Close, not Shutdown: a "log --follow" would hold it up for ever.
+	err = errors.Join(err, server.Close())
+	<-ended
+	return err
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fakeaws
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options say what a Server is made of. Now is required.
+type Options struct {
+	// Now is the clock of the machine; the knob now shifts what the Server
+	// makes of it.
+	Now func() time.Time
+	// Rand feeds every identifier and secret; nil means crypto/rand.
+	Rand io.Reader
+	// AccountID is the account of the users; empty means DefaultAccountID.
+	AccountID string
+}
+
+// Server is the pretend account. It is an http.Handler and may be used by
+// several goroutines.
+type Server struct {
+	clock     func() time.Time
+	accountID string
+	users     []*User // immutable
+	roles     []*Role // immutable
+
+	mu       sync.Mutex // guards all below
+	gen      generator
+	salt     []byte            // of the code IDs in the log
+	status   map[string]string // access key ID → what the knob key.ID set
+	sessions map[string]*session
+	spent    map[codeStep]bool // codes that AWS has accepted
+	shown    map[codeStep]bool // codes that the phone has shown, or that arrived in a request
+	knobs    knobs
+	log      []Entry
+	resets   int           // how often the log was emptied
+	logged   chan struct{} // closed and replaced when log or resets change
+}
+
+var _ http.Handler = (*Server)(nil)
+
+var accountForm = regexp.MustCompile(`^\d{12}$`)
+
+// New returns a Server with new users, keys, devices and roles. It fails if
+// Options are incomplete or the source of randomness does.
+func New(o Options) (*Server, error) {
+	if o.Now == nil {
+		return nil, errors.New("make pretend account: Options.Now is required")
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.AccountID == "" {
+		o.AccountID = DefaultAccountID
+	}
+	if !accountForm.MatchString(o.AccountID) {
+		return nil, fmt.Errorf("make pretend account: account ID %q is not 12 digits", o.AccountID)
+	}
+	b := builder{
+		generator: generator{rand: o.Rand},
+		accountID: o.AccountID,
+		created:   o.Now().UTC().Truncate(time.Second).AddDate(0, 0, -30),
+	}
+	s := &Server{
+		clock:     o.Now,
+		accountID: o.AccountID,
+		users:     b.users(),
+		roles:     b.roles(),
+		salt:      b.bytes(16),
+		status:    map[string]string{},
+		sessions:  map[string]*session{},
+		spent:     map[codeStep]bool{},
+		shown:     map[codeStep]bool{},
+		knobs:     newKnobs(),
+		logged:    make(chan struct{}),
+	}
+	if b.err != nil {
+		return nil, fmt.Errorf("make pretend account: %w", b.err)
+	}
+	s.gen = b.generator
+	return s, nil
+}
+
+// AccountID returns the account of the users.
+func (s *Server) AccountID() string { return s.accountID }
+
+// Users returns the users with the present status of their keys; deleted keys
+// are left out. The first user is ann, who has one active key and one device.
+func (s *Server) Users() []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var users []User
+	for _, u := range s.users {
+		c := *u
+		c.Devices = slices.Clone(u.Devices)
+		c.AccessKeys = nil
+		for _, k := range u.AccessKeys {
+			if k.Status = s.keyStatusLocked(k); k.Status != statusDeleted {
+				c.AccessKeys = append(c.AccessKeys, k)
+			}
+		}
+		users = append(users, c)
+	}
+	return users
+}
+
+// User returns one of Users by name.
+func (s *Server) User(name string) (User, bool) {
+	users := s.Users()
+	if i := slices.IndexFunc(users, func(u User) bool { return u.UserName == name }); i >= 0 {
+		return users[i], true
+	}
+	return User{}, false
+}
+
+// Roles returns the roles, those of the other account included.
+func (s *Server) Roles() []Role {
+	var roles []Role
+	for _, r := range s.roles {
+		roles = append(roles, *r)
+	}
+	return roles
+}
+
+// Now returns the time by the Server's own clock.
+func (s *Server) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nowLocked()
+}
+
+func (s *Server) nowLocked() time.Time { return s.clock().Add(s.knobs.offset).UTC() }
+
+func (s *Server) keyStatusLocked(k AccessKey) string {
+	if status, ok := s.status[k.AccessKeyID]; ok {
+		return status
+	}
+	return k.Status
+}
+
+// ServeHTTP answers STS and IAM at "/", and the controls of broker-sandbox
+// under ControlPath. Where a knob drops the reply it panics with
+// http.ErrAbortHandler, as http.Server expects.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.Now().Format(http.TimeFormat))
+	switch {
+	case strings.HasPrefix(r.URL.Path, ControlPath):
+		s.serveControl(w, r)
+	case isProbe(r):
+		// What STS answers to a browser, or to somebody who only wants its Date.
+		w.Header().Set("Location", "https://aws.amazon.com/iam")
+		w.WriteHeader(http.StatusFound)
+	default:
+		s.serveAction(w, r)
+	}
+}
+
+func isProbe(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		r.URL.Path == "/" && r.URL.RawQuery == "" && r.Header.Get("Authorization") == ""
+}
+
+func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
+	req, refused := readRequest(w, r)
+	if refused == nil {
+		s.delay(r.Context(), req.action)
+	}
+	reply := s.answer(req, refused)
+	reply.write(w)
+}
+
+// delay holds a request back as the knob delay says. It ends early when the
+// client goes away; the request is then carried out, as AWS would.
+func (s *Server) delay(ctx context.Context, action string) {
+	s.mu.Lock()
+	d := s.knobs.delay[action]
+	s.mu.Unlock()
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// answer carries a request out under one lock, so that what the log shows is
+// the order in which things happened.
+func (s *Server) answer(req *request, refused *apiError) reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.nowLocked()
+	entry := s.newEntryLocked(req, now)
+	rep := reply{service: req.service, action: req.action, requestID: s.gen.requestID(), mangle: s.knobs.body[req.action]}
+	drop := s.knobs.takeDrop(req.action)
+
+	switch {
+	case drop == dropBefore:
+		entry.Result = "dropped"
+	case refused != nil:
+		rep.err = refused
+	default:
+		rep.result, rep.err = s.actLocked(req, now, &entry)
+	}
+	switch {
+	case rep.err != nil:
+		entry.Result, entry.Status, entry.Message = rep.err.code, rep.err.status, rep.err.message
+	case entry.Result == "":
+		entry.Result, entry.Status = ResultOK, http.StatusOK
+	}
+	if drop != "" {
+		rep.drop, entry.Reply = true, "dropped"
+	} else if rep.mangle != "" {
+		entry.Reply = rep.mangle
+	}
+	s.appendLocked(entry)
+	return rep
+}
+
+// actLocked decides one request: who calls, whether a knob fails it, whether a
+// policy denies it, and then the action itself.
+func (s *Server) actLocked(req *request, now time.Time, entry *Entry) (any, *apiError) {
+	who, refused := s.authenticateLocked(req, now)
+	if refused != nil {
+		return nil, refused
+	}
+	entry.UserName = who.user.UserName
+	if s.knobs.throttled(now) {
+		return nil, refusal(codeThrottling)
+	}
+	if refused := s.knobs.takeFail(req.action); refused != nil {
+		return nil, refused
+	}
+	act, ok := actions[req.action]
+	if !ok {
+		return nil, refusef(codeInvalidAction, "Could not find operation %s for version %s", req.action, req.service.version)
+	}
+	return act.do(s, &call{request: req, who: who, now: now, entry: entry})
+}
