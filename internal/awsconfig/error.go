@@ -78,6 +78,19 @@ func show(name string) string {
 	return fmt.Sprintf("%+q", name)
 }
 
+// printable returns text, quoted when it is not printable ASCII of moderate length.
+func printable(text string) string {
+	if len(text) > 1024 {
+		text = text[:1024] + "…"
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return fmt.Sprintf("%+q", text)
+		}
+	}
+	return text
+}
+
 // circle prints the way through names that leads back to one of them, from
 // there on: "a → b → a".
 func circle(names []string, again string) string {

@@ -2,15 +2,15 @@
 
 package awsconfig
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
-// programShape is the set of paths that sh, shlex and the SDKs' own splitters
-// take for one word when it stands in double quotes, and without them when it
-// has no blank.
-var programShape = regexp.MustCompile(`^/[A-Za-z0-9_.,+@:=/ -]*[A-Za-z0-9_.,+@:=/-]$`)
+// isProgram accepts the paths that sh, shlex and the SDKs' own splitters take
+// for one word when they stand in double quotes, and without quotes when they
+// have no blank.
+func isProgram(path string) bool {
+	return strings.HasPrefix(path, "/") && only(path, wordChars+".,+@:=/ -") &&
+		!strings.HasPrefix(path, "/ ") && !strings.HasSuffix(path, " ")
+}
 
 // HelperLine returns the value of credential_process that makes SDKs ask the
 // broker at an absolute path for a profile. The last word is never quoted: the
@@ -20,7 +20,7 @@ func HelperLine(broker, profile string) (string, error) {
 	if err := ValidProfileName(profile); err != nil {
 		return "", err
 	}
-	if !programShape.MatchString(broker) {
+	if !isProgram(broker) {
 		return "", (&Error{Code: CodeUsage, Message: "the path of broker cannot be written into an AWS config: " + show(broker)}).
 			hint("install broker under an absolute path of letters, digits and - _ . /")
 	}

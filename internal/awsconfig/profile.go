@@ -4,7 +4,6 @@ package awsconfig
 
 import (
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -70,25 +69,14 @@ func (c *Config) folded(name string) (Profile, error) {
 	return folded, nil
 }
 
-// The shapes that AWS documents for the parameters. A Region becomes part of a
-// host name and a serial number is shown to people, so no other text gets in.
-var (
-	regionShape      = regexp.MustCompile(`^[a-z][a-z0-9-]{1,31}$`)
-	serialShape      = regexp.MustCompile(`^[A-Za-z0-9_+=/:,.@-]{9,256}$`)
-	roleARNShape     = regexp.MustCompile(`^arn:[a-z0-9-]{1,32}:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$`)
-	sessionNameShape = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
-	externalIDShape  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
-	tagShape         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-)
-
 // settings reads and checks what broker uses of a profile. The error is of
 // CodeProfileInvalid and names the key.
 func (p Profile) settings() (ProfileSettings, error) {
 	r := settingsReader{profile: p}
 	s := ProfileSettings{
 		Profile:         p.Name,
-		MFASerial:       r.text("mfa_serial", serialShape),
-		Region:          r.text("region", regionShape),
+		MFASerial:       r.text("mfa_serial", isSerial),
+		Region:          r.text("region", isRegion),
 		SessionDuration: r.duration("session_duration", MinSessionDuration, MaxSessionDuration),
 		UseFIPS:         r.boolean("use_fips_endpoint"),
 		UseDualStack:    r.boolean("use_dualstack_endpoint"),
@@ -96,10 +84,10 @@ func (p Profile) settings() (ProfileSettings, error) {
 	}
 	if p.Get("role_arn") != "" {
 		s.Role = Role{
-			ARN:               r.text("role_arn", roleARNShape),
-			ExternalID:        r.text("external_id", externalIDShape),
-			SessionName:       r.text("role_session_name", sessionNameShape),
-			SourceIdentity:    r.text("source_identity", sessionNameShape),
+			ARN:               r.text("role_arn", isRoleARN),
+			ExternalID:        r.text("external_id", isExternalID),
+			SessionName:       r.text("role_session_name", isSessionName),
+			SourceIdentity:    r.text("source_identity", isSessionName),
 			Tags:              r.tags("session_tags"),
 			TransitiveTagKeys: r.list("transitive_session_tags"),
 		}
@@ -122,10 +110,9 @@ func (r *settingsReader) fail(key, want string) {
 	}
 }
 
-func (r *settingsReader) text(key string, shape *regexp.Regexp) string {
+func (r *settingsReader) text(key string, shape func(string) bool) string {
 	v := r.profile.Get(key)
-	const longest = 1224 // an external ID; package regexp counts to 1000 only
-	if v != "" && (len(v) > longest || !shape.MatchString(v)) {
+	if v != "" && !shape(v) {
 		r.fail(key, "is not one that AWS takes")
 		return ""
 	}
@@ -188,7 +175,7 @@ func (r *settingsReader) tags(key string) []Tag {
 	for _, item := range r.list(key) {
 		k, v, ok := strings.Cut(item, "=")
 		k, v = strings.TrimSpace(k), strings.TrimSpace(v)
-		if !ok || k == "" || len([]rune(k)) > 128 || len([]rune(v)) > 256 || !tagShape.MatchString(k) || !tagShape.MatchString(v) {
+		if !ok || k == "" || !isTagText(k, 128) || !isTagText(v, 256) {
 			r.fail(key, "must be key=value pairs with commas between them")
 			return nil
 		}

@@ -5,11 +5,14 @@ package awsconfig
 import (
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // parseDuration reads "90d", "12h", "1h30m", "50s" or "1d12h": whole seconds
@@ -70,8 +73,8 @@ func checkEndpoint(text string) error {
 	case "https":
 		return nil
 	case "http":
-		ip := net.ParseIP(u.Hostname())
-		if u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+		ip, _ := netip.ParseAddr(u.Hostname()) // the zero Addr is not loopback
+		if u.Hostname() == "localhost" || ip.IsLoopback() {
 			return nil
 		}
 		return errors.New("must be https; http is for 127.0.0.1 and [::1] only")
@@ -91,8 +94,16 @@ func checkProxy(text string) error {
 // checkPath accepts absolute paths: brokerd has no directory or home to start
 // a relative one from.
 func checkPath(text string) error {
-	if !strings.HasPrefix(text, "/") || strings.ContainsAny(text, "\n\x00") {
+	if !strings.HasPrefix(text, "/") {
 		return errors.New("must be an absolute path")
+	}
+	return checkText(text)
+}
+
+// checkText accepts what can stand in a file as it is.
+func checkText(text string) error {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) || string(cutComment([]byte(text), false)) != text {
+		return errors.New("has characters that cannot stand in a config file")
 	}
 	return nil
 }
@@ -135,4 +146,54 @@ func splitWords(text string) ([]string, error) {
 		words = append(words, word.String())
 	}
 	return words, nil
+}
+
+// joinWords writes words so that splitWords, after the grammar of the file has
+// had its way with comments and blanks, gives them back.
+func joinWords(words []string) string {
+	var b strings.Builder
+	for i, word := range words {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if word == "" {
+			b.WriteString(`""`)
+		}
+		for _, r := range word {
+			if strings.ContainsRune(" \t\\\"'#;", r) {
+				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// nearest returns the name that takes the fewest changes of a character to
+// come from text.
+func nearest(text string, names []string) string {
+	text = text[:min(len(text), 64)] // longer than any name; the work grows with it
+	slices.Sort(names)
+	return slices.MinFunc(names, func(a, b string) int { return distance(text, a) - distance(text, b) })
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package awsconfig
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"credbroker/internal/atomicfile"
+)
+
+// Settings is broker's own config. Use DefaultSettings for a value with nothing
+// set; the zero value has durations of 0.
+type Settings struct {
+	Vault    VaultSettings
+	Sessions SessionSettings
+	MFA      MFASettings
+	AWS      AWSSettings
+	Profiles map[string]Override // by profile name; may be nil
+}
+
+// VaultSettings is the section [vault].
+type VaultSettings struct {
+	Backend        string // "file" or "secret-service"; empty before `broker init`
+	PassphraseFile string // absolute path
+	Keychain       string // name of the keychain
+}
+
+// SessionSettings is the section [sessions].
+type SessionSettings struct {
+	SessionDuration time.Duration // of GetSessionToken; 12h
+	RoleDuration    time.Duration // of AssumeRole; 1h
+	MinRemaining    time.Duration // what is handed out lasts at least this long; 20m
+}
+
+// MFASettings is the section [mfa].
+type MFASettings struct {
+	Surfaces   []string      // of command, terminal, dialog and tty, the first to try first
+	Timeout    time.Duration // after which a flight without a code ends; 5m
+	HelperWait time.Duration // how long the helper waits for `broker mfa`; 50s
+}
+
+// AWSSettings is the section [aws]. Empty fields leave it to the defaults of
+// AWS. URLs are https, or http to this machine.
+type AWSSettings struct {
+	ConfigFile      string // absolute path
+	CredentialsFile string // absolute path
+	Region          string
+	EndpointURL     string
+	STSEndpointURL  string
+	IAMEndpointURL  string
+	CABundle        string // absolute path of a PEM file
+	HTTPSProxy      string
+}
+
+// Override is a section [profile NAME] of broker's own config. It comes before
+// what the AWS config says about the profile. Zero fields are not set.
+type Override struct {
+	MFACommand      []string // a program with an absolute path, and its arguments
+	MFASerial       string
+	SessionDuration time.Duration
+	RoleDuration    time.Duration
+	Region          string
+}
+
+// DefaultSettings returns the settings of an empty config.
+func DefaultSettings() Settings {
+	return Settings{
+		Sessions: SessionSettings{SessionDuration: 12 * time.Hour, RoleDuration: time.Hour, MinRemaining: 20 * time.Minute},
+		MFA:      MFASettings{Surfaces: surfaces(), Timeout: 5 * time.Minute, HelperWait: 50 * time.Second},
+	}
+}
+
+// surfaces are the places where a code can be asked for, in the default order.
+func surfaces() []string { return []string{"command", "terminal", "dialog", "tty"} }
+
+// maxSettings is the largest config of broker's own, in bytes.
+const maxSettings = 1 << 20
+
+// LoadSettings reads broker's own config. A file that does not exist is empty;
+// one that another user could have written is refused. The error is an Error
+// of CodeConfigBroken.
+func LoadSettings(path string) (Settings, error) {
+	data, err := atomicfile.Read(path, maxSettings)
+	if errors.Is(err, fs.ErrNotExist) {
+		return DefaultSettings(), nil
+	}
+	if err != nil {
+		return Settings{}, &Error{Code: CodeConfigBroken, Message: err.Error()}
+	}
+	return ParseSettings(path, data)
+}
+
+// ParseSettings is LoadSettings for the content of a file; path is for errors.
+func ParseSettings(path string, data []byte) (Settings, error) {
+	sections, err := parse(path, data)
+	if err != nil {
+		return Settings{}, err
+	}
+	s := DefaultSettings()
+	for _, sec := range sections {
+		if err := s.section(path, sec); err != nil {
+			return Settings{}, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Settings) section(path string, sec section) error {
+	at := Pos{path, sec.line}
+	if len(sec.words) == 2 && sec.words[0] == "profile" {
+		return s.profile(path, sec)
+	}
+	name := strings.Join(sec.words, " ")
+	keys := map[string]setting{}
+	for _, k := range settingTable() {
+		if k.section == name {
+			keys[k.key] = k
+		}
+	}
+	if len(keys) == 0 {
+		names := []string{"profile NAME"}
+		for _, k := range settingTable() {
+			names = append(names, k.section)
+		}
+		return errorAt(at, CodeConfigBroken, "unknown section [%s]", printable(name)).
+			hint("did you mean [%s]?", nearest(name, names))
+	}
+	for _, pr := range sec.props {
+		k, ok := keys[pr.key]
+		if !ok {
+			return unknownKey(path, pr, name, slices.Collect(maps.Keys(keys)))
+		}
+		if err := setValue(path, pr, func(v string) error { return k.set(s, v) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Settings) profile(path string, sec section) error {
+	name := sec.words[1]
+	if err := ValidProfileName(name); err != nil {
+		return errorAt(Pos{path, sec.line}, CodeConfigBroken, "%s", err.Error())
+	}
+	o := s.Profiles[name]
+	keys := overrideTable()
+	for _, pr := range sec.props {
+		i := slices.IndexFunc(keys, func(k override) bool { return k.key == pr.key })
+		if i < 0 {
+			var names []string
+			for _, k := range keys {
+				names = append(names, k.key)
+			}
+			return unknownKey(path, pr, "profile "+name, names)
+		}
+		if err := setValue(path, pr, func(v string) error { return keys[i].set(&o, v) }); err != nil {
+			return err
+		}
+	}
+	if s.Profiles == nil {
+		s.Profiles = map[string]Override{}
+	}
+	s.Profiles[name] = o
+	return nil
+}
+
+// setValue checks and stores one value. An empty one leaves the default.
+func setValue(path string, pr prop, set func(string) error) error {
+	if pr.value == "" {
+		return nil
+	}
+	err := errors.New("must stand on one line")
+	if !strings.Contains(pr.value, "\n") {
+		err = set(pr.value)
+	}
+	if err != nil {
+		return errorAt(Pos{path, pr.line}, CodeConfigBroken, "%s %s", pr.key, err.Error())
+	}
+	return nil
+}
+
+func unknownKey(path string, pr prop, section string, keys []string) error {
+	return errorAt(Pos{path, pr.line}, CodeConfigBroken, "unknown key %s in [%s]", printable(pr.key), section).
+		hint("did you mean %s?", nearest(pr.key, keys))
+}
+
+// Profile returns what broker's own config says about a profile; zero when it
+// says nothing.
+func (s Settings) Profile(name string) Override { return s.Profiles[name] }
+
+// Apply puts what broker's own config says about a profile before what the AWS
+// files say, and the defaults behind both.
+func (s Settings) Apply(p ProfileSettings) ProfileSettings {
+	o := s.Profiles[p.Profile]
+	p.MFASerial = first(o.MFASerial, p.MFASerial)
+	p.Region = first(o.Region, p.Region)
+	p.SessionDuration = first(o.SessionDuration, p.SessionDuration, s.Sessions.SessionDuration)
+	p.Role.Duration = first(o.RoleDuration, p.Role.Duration, s.Sessions.RoleDuration)
+	return p
+}
+
+// first returns the first value that is set.
+func first[T comparable](values ...T) T {
+	var zero T
+	for _, v := range values {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}
+
+// Render writes settings as a file that ParseSettings reads back as they are.
+// Values that are the default are left out. The error is of CodeUsage: a value
+// that ParseSettings would refuse.
+func Render(s Settings) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.WriteString("# Config of broker. The syntax is that of ~/.aws/config.\n")
+	section, defaults := "", DefaultSettings()
+	for _, k := range settingTable() {
+		value := k.get(s)
+		if value == k.get(defaults) {
+			continue
+		}
+		if k.section != section {
+			section = k.section
+			fmt.Fprintf(&buf, "\n[%s]\n", section)
+		}
+		fmt.Fprintf(&buf, "%s = %s\n", k.key, value)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Profiles)) {
+		fmt.Fprintf(&buf, "\n[profile %s]\n", name)
+		for _, k := range overrideTable() {
+			if value := k.get(s.Profiles[name]); value != "" {
+				fmt.Fprintf(&buf, "%s = %s\n", k.key, value)
+			}
+		}
+	}
+	if _, err := ParseSettings("config", buf.Bytes()); err != nil {
+		return nil, &Error{Code: CodeUsage, Message: "write config: " + err.Error()}
+	}
+	return buf.Bytes(), nil
+}
