@@ -189,7 +189,7 @@ func packedSize(policies []string, tags map[string]string) (int, *apiError) {
 	for key, value := range tags {
 		_, _ = z.Write([]byte(key + "\n" + value + "\n"))
 	}
-	_ = z.Close()
+	_ = z.Close() // it only writes
 	percent := (packed.Len()*100 + packedLimit - 1) / packedLimit
 	if percent > 100 {
 		return 0, refusef(codePackedPolicy, "Packed policy consumes %d%% of allotted space, please use smaller policy.", percent)
