@@ -10,8 +10,8 @@ import (
 )
 
 // The ways in which a store fails. A Backend returns errors that wrap exactly
-// one of them, most often inside an *Error; whatever wraps none counts as a
-// failure that nothing is known about.
+// one of them, most often inside an *Error; whatever wraps none counts as
+// ErrFailed.
 var (
 	ErrNotFound        = errors.New("there is no such item")
 	ErrExists          = errors.New("the item exists already")
@@ -23,6 +23,7 @@ var (
 	ErrMismatch        = errors.New("the item is not the one that was stored")
 	ErrWrongPassphrase = errors.New("the passphrase does not open the store")
 	ErrUnsafe          = errors.New("the store could be read or changed by others")
+	ErrFailed          = errors.New("the store failed")
 	ErrNoBackend       = errors.New("broker has no such store")
 )
 

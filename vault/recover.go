@@ -27,8 +27,8 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 	var offline error // once AWS cannot be reached, it is not tried for each key
 	for _, name := range names {
 		r, err := store.Read(ctx, name)
-		if errors.Is(err, errProbe) || errors.Is(err, ErrNotFound) {
-			continue // a probe's, or a worker beside us has deleted it
+		if errors.Is(err, errProbe) {
+			continue
 		}
 		if err != nil {
 			result.Keys = append(result.Keys, ipc.RecoveredKey{

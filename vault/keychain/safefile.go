@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keychain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"credbroker/vault"
+)
+
+// checkDir refuses a directory that is not ours alone.
+func checkDir(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fileError("open the vault directory "+dir, err)
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0 || !info.IsDir():
+		return unsafe(dir, "is not a directory", "move it away")
+	case owner(info) != os.Getuid():
+		return unsafe(dir, "belongs to another user", "chown it")
+	case info.Mode().Perm()&0o077 != 0:
+		return unsafe(dir, fmt.Sprintf("has mode %04o", info.Mode().Perm()), "chmod 700 it")
+	}
+	return nil
+}
+
+// checkFile refuses a file that is not a plain one that only we can reach.
+func checkFile(path string, info fs.FileInfo) error {
+	switch {
+	case !info.Mode().IsRegular():
+		return unsafe(path, "is not a plain file", "remove it")
+	case owner(info) != os.Getuid():
+		return unsafe(path, "belongs to another user", "chown it")
+	case links(info) != 1:
+		return unsafe(path, "has a second name (hard link)", "remove the other one")
+	case info.Mode().Perm()&0o077 != 0:
+		return unsafe(path, fmt.Sprintf("has mode %04o", info.Mode().Perm()), "chmod 600 it")
+	}
+	return nil
+}
+
+// readSafe reads a small file that must be ours alone. It wraps fs.ErrNotExist.
+func readSafe(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, unsafe(path, "is a symbolic link", "name the file itself")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path, info); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// writeNew creates a file of mode 0600 with data in it, whole or not at all:
+// fs.ErrExist if there is one.
+func writeNew(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".new-") // mode 0600, O_EXCL
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already if all went well
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = renameNew(f.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncPath(dir)
+}
+
+// renameNew moves a file to a name that must be free: fs.ErrExist if it is not.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// syncPath brings a file or directory to the disk.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// lockPoll is how often a lock that another process holds is tried. Flock has
+// no deadline of its own, and holders need milliseconds.
+const lockPoll = 5 * time.Millisecond
+
+// lock takes the lock file of dir, which is never removed, and returns what
+// releases it.
+func lock(ctx context.Context, dir string) (release func(), err error) {
+	path := filepath.Join(dir, ".lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fileError("lock the vault", err)
+	}
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fileError("lock the vault", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			f.Close()
+			return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
+		}
+	}
+}
+
+// fileError says what an error of the file system means for a store.
+func fileError(act string, err error) error {
+	var known *vault.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	e := &vault.Error{Kind: vault.ErrFailed, Text: act, Err: err}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		e.Kind, e.Hint = vault.ErrGone, "mount or restore what is missing; broker init makes a new vault"
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		e.Kind, e.Hint = vault.ErrDenied, "make the vault directory writable for you"
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		e.Hint = "free some disk space and try again: nothing was changed"
+	}
+	return e
+}
+
+func unsafe(path, what, hint string) error {
+	return &vault.Error{Kind: vault.ErrUnsafe, Text: path + " " + what, Hint: hint + " and try again"}
+}
+
+func owner(info fs.FileInfo) int {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1
+	}
+	return int(stat.Uid)
+}
+
+func links(info fs.FileInfo) uint64 {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return uint64(stat.Nlink) //nolint:unconvert // its type differs between platforms
+}

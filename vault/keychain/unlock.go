@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keychain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/godbus/dbus"
+
+	"credbroker/vault"
+)
+
+// unlock asks the Secret Service to unlock a collection. That may show its
+// dialog, for which the context is the limit. The library's own way of asking
+// has none, and takes a dialog that was cancelled for one that was answered.
+func unlock(ctx context.Context, c Config, b bus, collection dbus.ObjectPath) error {
+	quick, cancel := context.WithTimeout(ctx, c.Call)
+	defer cancel()
+	var unlocked []dbus.ObjectPath
+	var prompt dbus.ObjectPath
+	if err := b.service(quick, "Unlock", []any{[]dbus.ObjectPath{collection}}, &unlocked, &prompt); err != nil {
+		return err
+	}
+	if prompt != "/" {
+		if err := answer(ctx, c, b, prompt); err != nil {
+			return err
+		}
+	}
+	locked, err := property[bool](ctx, b, collection, collIface, "Locked")
+	if err == nil && locked {
+		err = &vault.Error{Kind: vault.ErrLocked, Text: "the default keyring stayed locked"}
+	}
+	return err
+}
+
+// answer shows a prompt and waits for its end.
+func answer(ctx context.Context, c Config, b bus, prompt dbus.ObjectPath) error {
+	signals := make(chan *dbus.Signal, 16)
+	b.conn.Signal(signals)
+	defer b.conn.RemoveSignal(signals)
+	quick, cancel := context.WithTimeout(ctx, c.Call)
+	defer cancel()
+	if err := b.call(quick, serviceName, prompt, promptIface+".Prompt", []any{""}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case s, open := <-signals:
+			switch {
+			case !open:
+				return gone("the session bus went away while the keyring's dialog was up")
+			case s.Name == busName+".NameOwnerChanged" && ownerLost(s.Body):
+				return gone("the keyring went away while its dialog was up")
+			case s.Name == promptIface+".Completed" && s.Path == prompt:
+				return completed(ctx, c, b, s.Body)
+			}
+		case <-ctx.Done():
+			// Best effort: a dialog that nobody waits for should not stay up.
+			b.conn.Object(serviceName, prompt).Go(promptIface+".Dismiss", dbus.FlagNoReplyExpected, nil)
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
+			return &vault.Error{Kind: vault.ErrTimeout, Text: "nobody answered the keyring's dialog"}
+		}
+	}
+}
+
+// completed reads the end of a prompt.
+func completed(ctx context.Context, c Config, b bus, body []any) error {
+	if len(body) > 0 && body[0] == false {
+		return nil
+	}
+	if cannotAsk(ctx, c, b) {
+		return &vault.Error{
+			Kind: vault.ErrLocked, Text: "the default keyring is locked, and there is no desktop to ask for its password",
+			Hint: "unlock it on the desktop, or keep keys in files: broker init --backend file",
+		}
+	}
+	return &vault.Error{Kind: vault.ErrDenied, Text: "the keyring's dialog was cancelled"}
+}
+
+// cannotAsk reports whether a dismissal was gnome-keyring's own: without a
+// desktop it ends its prompts at once, as if the user had.
+func cannotAsk(ctx context.Context, c Config, b bus) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.Call)
+	defer cancel()
+	var gnome bool
+	if err := b.call(ctx, busName, "/org/freedesktop/DBus", busName+".NameHasOwner", []any{gnomeKeyring}, &gnome); err != nil || !gnome {
+		return false
+	}
+	return b.call(ctx, busName, "/org/freedesktop/DBus", busName+".StartServiceByName", []any{gnomePrompter, uint32(0)}) != nil
+}
+
+// ownerLost reads a NameOwnerChanged signal: name, old owner, new owner.
+func ownerLost(body []any) bool {
+	return len(body) == 3 && body[0] == serviceName && body[2] == ""
+}
+
+func gone(text string) error { return &vault.Error{Kind: vault.ErrGone, Text: text} }
+
+// isJSON reports an item that the library has found and cannot decode. The
+// text of such an error may quote it.
+func isJSON(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.As(err, &syntax) || errors.As(err, &kind)
+}
