@@ -59,15 +59,12 @@ func Load(files Files) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefixed := slices.ContainsFunc(config, func(s section) bool {
-		return slices.Equal(s.words, []string{"profile", DefaultProfile})
-	})
+	prefixed := hasPrefixedDefault(config)
 	for _, s := range config {
 		switch name, prefix := s.configName(); {
 		case prefix == "sso-session":
 			merge(c.sessions, name, files.Config, s)
 		case prefix == "" && name == DefaultProfile && prefixed:
-			// [profile default] beats [default] wherever it stands.
 		case prefix == "profile" || prefix == "" && name == DefaultProfile:
 			merge(c.profiles, name, files.Config, s)
 		}
@@ -101,6 +98,14 @@ func (s section) configName() (name, prefix string) {
 		return s.words[1], s.words[0]
 	}
 	return "", ""
+}
+
+// hasPrefixedDefault reports whether [profile default] is there, which beats
+// [default] wherever it stands.
+func hasPrefixedDefault(sections []section) bool {
+	return slices.ContainsFunc(sections, func(s section) bool {
+		return slices.Equal(s.words, []string{"profile", DefaultProfile})
+	})
 }
 
 // merge adds the properties of a section to the profile called name. The last
