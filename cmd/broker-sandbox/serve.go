@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"credbroker/internal/atomicfile"
 	"credbroker/internal/fakeaws"
 )
 
@@ -104,28 +105,12 @@ func (a *app) authority() (*tls.Config, string, error) {
 // on stdout.
 func (a *app) announce(document []byte, readyFile string) error {
 	if readyFile != "" {
-		if err := writeFile(readyFile, document); err != nil {
-			return fmt.Errorf("write ready file %s: %w", readyFile, err)
+		if err := atomicfile.Write(readyFile, document, 0o600); err != nil {
+			return fmt.Errorf("write ready file: %w", err)
 		}
 	}
 	if _, err := a.stdout.Write(document); err != nil {
 		return fmt.Errorf("write document: %w", err)
-	}
-	return nil
-}
-
-// writeFile makes a file appear whole, or not at all.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".ready-*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

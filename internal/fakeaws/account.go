@@ -178,6 +178,7 @@ func (b *builder) roles() []*Role {
 	hop := "arn:aws:iam::" + b.accountID + ":role/dev-hop"
 	roles := []*Role{
 		{RoleName: "dev", MaxSessionDuration: short, Trusts: everybody},
+		{RoleName: "readonly", MaxSessionDuration: short, Trusts: everybody},
 		{RoleName: "dev-long", MaxSessionDuration: long, Trusts: everybody},
 		{RoleName: "dev-hop1", MaxSessionDuration: short, Trusts: everybody},
 		{RoleName: "dev-hop2", MaxSessionDuration: long, Trusts: hop + "1"},

@@ -22,7 +22,7 @@ type Entry struct {
 	AccessKeyID       string            `json:"accessKeyId"` // who signed, as far as the header says
 	UserName          string            `json:"userName,omitempty"`
 	SerialNumber      string            `json:"serialNumber"`
-	CodeID            string            `json:"codeId,omitempty"` // equal for equal codes of one device, and for nothing else
+	Code              string            `json:"code,omitempty"` // tells codes of a device apart; not the code itself
 	Result            string            `json:"result"`
 	Status            int               `json:"status,omitempty"`  // of HTTP; 0 if nothing was answered
 	Message           string            `json:"message,omitempty"` // of a refusal
@@ -57,15 +57,15 @@ func (s *Server) newEntryLocked(req *request, now time.Time) Entry {
 		UserAgent:    req.http.UserAgent(),
 	}
 	if code := req.params.Get("TokenCode"); code != "" {
-		e.CodeID = s.codeID(e.SerialNumber, code)
+		e.Code = s.codeMark(e.SerialNumber, code)
 		s.arrivedLocked(e.SerialNumber, code, now)
 	}
 	return e
 }
 
-// codeID names a code without telling it: a hash with a salt that never leaves
+// codeMark names a code without telling it: a hash with a salt that never leaves
 // the process.
-func (s *Server) codeID(serialNumber, code string) string {
+func (s *Server) codeMark(serialNumber, code string) string {
 	mac := hmac.New(sha256.New, s.salt)
 	mac.Write([]byte(serialNumber + " " + code))
 	return hex.EncodeToString(mac.Sum(nil)[:8])

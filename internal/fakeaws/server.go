@@ -37,7 +37,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards all below
 	gen      generator
-	salt     []byte            // of the code IDs in the log
+	salt     []byte            // of what stands for codes in the log
 	status   map[string]string // access key ID → what the knob key.ID set
 	sessions map[string]*session
 	spent    map[codeStep]bool // codes that AWS has accepted

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -184,12 +186,14 @@ func packedSize(policies []string, tags map[string]string) (int, *apiError) {
 	if err != nil {
 		return 0, refusal(codeInternal)
 	}
-	// Writes to a bytes.Buffer do not fail.
-	_, _ = z.Write([]byte(strings.Join(policies, "\n")))
-	for key, value := range tags {
-		_, _ = z.Write([]byte(key + "\n" + value + "\n"))
+	texts := slices.Clone(policies)
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		texts = append(texts, key, tags[key])
 	}
-	_ = z.Close() // it only writes
+	_, err = z.Write([]byte(strings.Join(texts, "\n")))
+	if err := errors.Join(err, z.Close()); err != nil {
+		return 0, refusal(codeInternal)
+	}
 	percent := (packed.Len()*100 + packedLimit - 1) / packedLimit
 	if percent > 100 {
 		return 0, refusef(codePackedPolicy, "Packed policy consumes %d%% of allotted space, please use smaller policy.", percent)
