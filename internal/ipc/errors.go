@@ -65,10 +65,15 @@ type Error struct {
 	// Spent reports that an MFA code left this machine in the call that
 	// failed: it must never be sent again, whatever became of it.
 	Spent bool `json:"spent,omitempty"`
+
+	cause error // what happened on this side of the boundary, or nil
 }
 
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause, which does not cross the boundary.
+func (e *Error) Unwrap() error { return e.cause }
 
 // Is makes errors.Is(err, &Error{Code: c}) true for every Error of code c.
 func (e *Error) Is(target error) bool {

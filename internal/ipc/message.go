@@ -72,4 +72,12 @@ type Prompt struct {
 // cancels what the prompt was for.
 type Answer struct {
 	Answer string `json:"answer"`
+	// Attempt and SerialNumber repeat those of the prompt, so that an answer
+	// that crosses the next prompt on its way is not taken for that one's.
+	// Zero means the prompt that is open.
+	Attempt      int    `json:"attempt,omitempty"`
+	SerialNumber string `json:"serialNumber,omitempty"`
+	// Withdrawn says that the client could not put the prompt to anybody. It
+	// is no cancellation: somebody else may be asked.
+	Withdrawn bool `json:"withdrawn,omitempty"`
 }

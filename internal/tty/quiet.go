@@ -26,7 +26,7 @@ type quiet struct {
 // until restore, and wakes wake; after Ctrl-Z and fg the echo is turned off
 // once more, since the shell turns it on, and prompt is shown again.
 func (t *TTY) echoOff(prompt string, wake *waker) (*quiet, error) {
-	before, err := getMode(t.fd())
+	before, err := getMode(t.fd)
 	if err != nil {
 		return nil, fmt.Errorf("read the terminal's mode: %w", err)
 	}
@@ -44,7 +44,7 @@ func (q *quiet) apply() error {
 	mode := q.before
 	mode.Lflag &^= unix.ECHO
 	mode.Lflag |= unix.ICANON | unix.ISIG
-	if err := setMode(q.tty.fd(), &mode); err != nil {
+	if err := setMode(q.tty.fd, &mode); err != nil {
 		return fmt.Errorf("turn the terminal's echo off: %w", err)
 	}
 	return nil
@@ -81,7 +81,7 @@ func (q *quiet) restore() error {
 	if !q.tty.foreground() {
 		return nil // tcsetattr from the background would stop us; the shell has its own mode
 	}
-	if err := setMode(q.tty.fd(), &q.before); err != nil {
+	if err := setMode(q.tty.fd, &q.before); err != nil {
 		return fmt.Errorf("turn the terminal's echo on: %w", err)
 	}
 	return nil

@@ -42,6 +42,7 @@ const maxLine = 4096
 // but for Close.
 type TTY struct {
 	file *os.File
+	fd   int // of file, taken before os.File had a chance to make it block
 }
 
 // Open opens the controlling terminal of the process. It fails if there is
@@ -53,7 +54,7 @@ func Open() (*TTY, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the terminal: %w", err)
 	}
-	return &TTY{file: os.NewFile(uintptr(fd), "/dev/tty")}, nil
+	return &TTY{file: os.NewFile(uintptr(fd), "/dev/tty"), fd: fd}, nil
 }
 
 // IsTerminal reports whether the file descriptor fd is a terminal.
@@ -69,7 +70,7 @@ func (t *TTY) Write(p []byte) (int, error) { return t.file.Write(p) }
 // mode, so no editor or pager is using it, and the process group is in its
 // foreground, so what is typed is meant for us.
 func (t *TTY) Usable() bool {
-	mode, err := getMode(t.fd())
+	mode, err := getMode(t.fd)
 	return err == nil && mode.Lflag&unix.ICANON != 0 && t.foreground()
 }
 
@@ -81,13 +82,11 @@ func (t *TTY) ReadLine(ctx context.Context, prompt string) (string, error) {
 	if !t.foreground() {
 		return "", ErrBackground
 	}
-	wake, err := newWaker()
+	wake, err := newWaker(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer wake.close()
-	stop := context.AfterFunc(ctx, wake.wake)
-	defer func() { waitStopped(stop, wake) }()
 	if err := t.writePrompt(prompt); err != nil {
 		return "", err
 	}
@@ -105,13 +104,11 @@ func (t *TTY) ReadSecret(ctx context.Context, prompt string) (secret.String, err
 	if !t.foreground() {
 		return secret.String{}, ErrBackground
 	}
-	wake, err := newWaker()
+	wake, err := newWaker(ctx)
 	if err != nil {
 		return secret.String{}, err
 	}
 	defer wake.close()
-	stop := context.AfterFunc(ctx, wake.wake)
-	defer func() { waitStopped(stop, wake) }()
 	quiet, err := t.echoOff(prompt, wake)
 	if err != nil {
 		return secret.String{}, err
@@ -140,7 +137,7 @@ func (t *TTY) readLine(ended func() error, wake *waker) (string, error) {
 		if err := ended(); err != nil {
 			return "", err
 		}
-		if err := wake.wait(t.fd()); err != nil {
+		if err := wake.wait(t.fd); err != nil {
 			return "", fmt.Errorf("read the terminal: %w", err)
 		}
 		if err := ended(); err != nil {
@@ -151,7 +148,7 @@ func (t *TTY) readLine(ended func() error, wake *waker) (string, error) {
 		if !t.foreground() {
 			return "", ErrBackground
 		}
-		n, err := unix.Read(t.fd(), buf)
+		n, err := unix.Read(t.fd, buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			continue // not a whole line yet, or somebody else was faster
@@ -180,8 +177,6 @@ func (t *TTY) writePrompt(prompt string) error {
 }
 
 func (t *TTY) foreground() bool {
-	group, err := unix.IoctlGetInt(t.fd(), unix.TIOCGPGRP)
+	group, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
 }
-
-func (t *TTY) fd() int { return int(t.file.Fd()) }

@@ -5,6 +5,7 @@
 package tty
 
 import (
+	"context"
 	"errors"
 	"os"
 
@@ -16,14 +17,22 @@ import (
 // that the deadlines of os.File are not to be relied upon.
 type waker struct {
 	r, w *os.File
+	stop func() bool   // takes back the wake that the context's end brings
+	done chan struct{} // closed when that wake has happened
 }
 
-func newWaker() (*waker, error) {
+// newWaker returns a waker that wakes once when ctx ends.
+func newWaker(ctx context.Context) (*waker, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	return &waker{r: r, w: w}, nil
+	k := &waker{r: r, w: w, done: make(chan struct{})}
+	k.stop = context.AfterFunc(ctx, func() {
+		defer close(k.done)
+		k.wake()
+	})
+	return k, nil
 }
 
 // wake ends the present wait, or the next one.
@@ -40,26 +49,18 @@ func (k *waker) wait(fd int) error {
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		if fds[1].Revents != 0 {
+		if err == nil && fds[1].Revents != 0 {
 			_, err = k.r.Read(make([]byte, 16))
 		}
 		return err
 	}
 }
 
+// close frees the pipe. Nobody else may call wake any more.
 func (k *waker) close() {
+	if !k.stop() {
+		<-k.done
+	}
 	_ = k.r.Close() // a pipe to ourselves: nothing is lost
 	_ = k.w.Close()
-}
-
-// waitStopped waits until the function registered with context.AfterFunc will
-// not touch wake any more.
-func waitStopped(stop func() bool, wake *waker) {
-	if !stop() {
-		// It has begun. Its only act is one write to the pipe: read that.
-		_ = wake.wait(-1)
-	}
 }

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipc
+
+import (
+	"errors"
+	"os"
+)
+
+// Peer is the process at the other end of a connection, as the kernel saw it
+// when the connection was made. A peer can pass its end on: Alive says whether
+// it still is there.
+type Peer struct {
+	UID int
+	PID int // in our pid namespace
+	// StartTime is when the process began, in clock ticks after boot (field
+	// 22 of proc_pid_stat(5)). With PID it names the process for good. 0 if
+	// the system does not show it.
+	StartTime uint64
+
+	process *os.File // a pidfd: as long as it is open, PID is not given away
+}
+
+// errForeign is wrapped when a peer is not this user in this pid namespace.
+var errForeign = errors.New("peer is not this user")
+
+func (p Peer) close() {
+	if p.process != nil {
+		_ = p.process.Close() // a handle, nothing was written
+	}
+}

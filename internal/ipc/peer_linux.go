@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// identify returns the peer of conn. It wraps errForeign for any other user:
+// uid 0 is one too. Nothing is read from conn or written to it.
+func identify(conn *net.UnixConn) (Peer, error) { return identifyBy(conn, socketPidfd) }
+
+func identifyBy(conn *net.UnixConn, pidfd func(fd, pid int) (int, error)) (p Peer, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return Peer{}, err
+	}
+	cerr := raw.Control(func(fd uintptr) { p, err = identifyFD(int(fd), pidfd) })
+	if cerr != nil {
+		return Peer{}, cerr
+	}
+	return p, err
+}
+
+func identifyFD(fd int, pidfd func(fd, pid int) (int, error)) (Peer, error) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return Peer{}, fmt.Errorf("identify peer: %w", err)
+	}
+	p := Peer{UID: int(cred.Uid), PID: int(cred.Pid)}
+	if p.UID != os.Geteuid() {
+		return p, fmt.Errorf("%w: it is uid %d", errForeign, p.UID)
+	}
+	if p.PID == 0 {
+		return p, fmt.Errorf("%w: it is in another pid namespace", errForeign)
+	}
+	before, err := startTime(p.PID)
+	if err != nil {
+		return p, fmt.Errorf("identify peer %d: %w", p.PID, err)
+	}
+	handle, err := pidfd(fd, p.PID)
+	if err != nil {
+		return p, fmt.Errorf("identify peer %d: %w", p.PID, err)
+	}
+	p.process = os.NewFile(uintptr(handle), "pidfd")
+	// Read once more, now that the number cannot be given away: a handle that
+	// was opened by number may be that of a successor.
+	if p.StartTime, err = startTime(p.PID); err == nil && (p.StartTime != before || !p.Alive()) {
+		err = errors.New("it has exited")
+	}
+	if err != nil {
+		p.close()
+		return p, fmt.Errorf("identify peer %d: %w", p.PID, err)
+	}
+	return p, nil
+}
+
+// socketPidfd returns a pidfd of the process that connected the socket fd: the
+// kernel's own (Linux 6.5), else by number.
+func socketPidfd(fd, pid int) (int, error) {
+	handle, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return unix.PidfdOpen(pid, 0)
+	}
+	return handle, err
+}
+
+// startTime returns field 22 of /proc/PID/stat, or 0 where the kernel hides
+// the process: mounted with hidepid, /proc shows no process that may not be
+// traced, and ours may not.
+func startTime(pid int) (uint64, error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return parseStartTime(data)
+}
+
+func parseStartTime(stat []byte) (uint64, error) {
+	// The second field is the name of the program in parentheses, which may
+	// itself hold spaces and parentheses: count from the last one.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return 0, errors.New("/proc stat is not what proc_pid_stat(5) describes")
+	}
+	return strconv.ParseUint(string(fields[19]), 10, 64)
+}
+
+// Alive reports whether the process has not exited. It is false for a Peer
+// that did not come from a Listener, and after its conversation.
+func (p Peer) Alive() bool {
+	if p.process == nil {
+		return false
+	}
+	raw, err := p.process.SyscallConn()
+	if err != nil {
+		return false
+	}
+	alive := false
+	err = raw.Control(func(fd uintptr) {
+		// A pidfd becomes readable when its process exits (pidfd_open(2)).
+		n, perr := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		alive = perr == nil && n == 0
+	})
+	return err == nil && alive
+}
+
+// serverUID returns the user who listens at the other end of conn: for the side
+// that connected, SO_PEERCRED names the process that called listen (unix(7)).
+func serverUID(conn *net.UnixConn) (int, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	cerr := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(cerr, err); err != nil {
+		return 0, err
+	}
+	return int(cred.Uid), nil
+}

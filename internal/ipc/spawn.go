@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package ipc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"regexp"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long the steps of a worker may take. The worker holds itself to them;
+// Run kills it KillDelay after their sum.
+const (
+	KeychainTime = 5 * time.Second  // one call of the store
+	DialogTime   = 60 * time.Second // one call during which the platform's dialog may be up
+	AWSTime      = 15 * time.Second // one call of AWS, connecting included
+	KillDelay    = 5 * time.Second
+)
+
+// drainTime is how long Run goes on reading after the worker's end: only a
+// process that left the worker's process group can still hold the pipe.
+const drainTime = time.Second
+
+// maxStderr is how much of a worker's standard error is kept, in bytes.
+const maxStderr = 4 << 10
+
+// Limit returns how long a worker may live for op, dialogs not counted.
+func Limit(op string) time.Duration {
+	keychain, aws := 0, 0
+	switch op {
+	case OpProbe: // write, read back, delete
+		keychain = 3
+	case OpDelete: // delete, prove absent
+		keychain = 2
+	case OpPut: // write, read back; whose key, which devices, and once more for a region that is closed
+		keychain, aws = 2, 3
+	case OpSessionToken, OpCallerIdentity:
+		keychain, aws = 1, 1
+	case OpListMFADevices: // the devices, and the user that they belong to
+		keychain, aws = 1, 2
+	case OpRecover: // as many keys as there are: nobody has a hundred
+		return 10 * time.Minute
+	default:
+		keychain = 1
+	}
+	return time.Duration(keychain)*KeychainTime + time.Duration(aws)*AWSTime + KillDelay
+}
+
+// WorkerCommand starts broker-vault.
+type WorkerCommand struct {
+	Path string // absolute
+	// Env is the whole environment of the worker. It must hold no secret.
+	Env    []string
+	Client string       // "brokerd 1.2.0", for messages
+	Log    *slog.Logger // what a worker says on its standard error; nil drops it
+	// Dialog says that the store may ask its user: one of the calls to it may
+	// take DialogTime.
+	Dialog bool
+}
+
+// Run has one worker do op and returns its result. The worker has ended, with
+// every process of its group, when Run returns. Nothing of params reaches its
+// arguments or environment. PutParams are sent with their secret.
+//
+// The error is an *Error: the worker's own, or CodeKeychainTimeout if it did
+// not end in time, CodeDeadline if ctx did end, or CodeInternal if it died or
+// could not be started. If params hold an MFA code and the worker may have
+// sent it, Spent is set.
+func (w WorkerCommand) Run(ctx context.Context, op string, params any) (json.RawMessage, error) {
+	request, err := workerRequest(w.Client, op, params)
+	if err != nil {
+		return nil, &Error{Code: CodeInternal, Message: fmt.Sprintf("start worker for %s: %v", op, err), cause: err}
+	}
+	defer clear(request)
+	limit := Limit(op)
+	if w.Dialog {
+		limit += DialogTime - KeychainTime
+	}
+	return w.run(ctx, op, limit, request, spends(params))
+}
+
+func (w WorkerCommand) run(ctx context.Context, op string, limit time.Duration, request []byte, code bool) (json.RawMessage, error) {
+	late := &Error{
+		Code:    CodeKeychainTimeout,
+		Message: fmt.Sprintf("the vault worker did not end %s within %v and was stopped", op, limit),
+		Hint:    "the keychain does not answer: see whether it asks for a password, or restart it",
+		Spent:   code,
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, limit, late)
+	defer stop()
+	out, complaints := capped{limit: MaxLine}, capped{limit: maxStderr}
+	cmd := exec.CommandContext(ctx, w.Path)
+	cmd.Env, cmd.Dir = w.Env, "/"
+	if cmd.Env == nil {
+		cmd.Env = []string{} // nil would hand ours on
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), &out, &complaints
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
+	cmd.WaitDelay = drainTime
+	if err := cmd.Start(); err != nil {
+		return nil, &Error{
+			Code: CodeInternal, Message: fmt.Sprintf("start worker for %s: %v", op, err),
+			Hint: "broker-vault stands beside broker and brokerd: is the installation whole?", cause: err,
+		}
+	}
+	// A worker leaves nobody behind. Its group is ended before it is waited
+	// for: until then its number can be no other group's.
+	exited := awaitExit(cmd.Process.Pid)
+	_ = killGroup(cmd.Process.Pid) // fails when nobody is left
+	err := errors.Join(exited, cmd.Wait())
+	w.logComplaints(op, &complaints)
+	return readReply(ctx, op, &out, err, code)
+}
+
+// readReply makes the worker's answer from its output. A whole line counts,
+// however the worker ended after it.
+func readReply(ctx context.Context, op string, out *capped, err error, code bool) (json.RawMessage, error) {
+	line, _, whole := bytes.Cut(out.buf, []byte("\n"))
+	var r Reply
+	if whole && json.Unmarshal(line, &r) == nil {
+		switch {
+		case r.Error != nil && r.Error.Code != "":
+			return nil, r.Error
+		case r.Result != nil:
+			return r.Result, nil
+		}
+	}
+	var late *Error
+	switch {
+	case errors.As(context.Cause(ctx), &late):
+		return nil, late
+	case ctx.Err() != nil:
+		return nil, &Error{Code: CodeDeadline, Message: fmt.Sprintf("%s was given up", op), Spent: code, cause: context.Cause(ctx)}
+	case err == nil && len(out.buf) > 0:
+		err = errors.New("its answer is not of this protocol")
+	case err == nil:
+		err = errors.New("no reason is known")
+	}
+	return nil, &Error{
+		Code: CodeInternal, Message: fmt.Sprintf("the vault worker ended without an answer to %s: %v", op, err),
+		Spent: code, cause: err,
+	}
+}
+
+// workerRequest returns the one line for the worker's standard input.
+func workerRequest(client, op string, params any) ([]byte, error) {
+	req := Request{V: Protocol, Op: op, Client: client}
+	var err error
+	switch p := params.(type) {
+	case nil:
+	case interface {
+		Encode() (json.RawMessage, error)
+	}:
+		req.Params, err = p.Encode()
+	default:
+		req.Params, err = json.Marshal(p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return encodeLine(req)
+}
+
+// spends reports whether params hold an MFA code.
+func spends(params any) bool {
+	switch p := params.(type) {
+	case SessionTokenParams:
+		return p.TokenCode != ""
+	case *SessionTokenParams:
+		return p.TokenCode != ""
+	}
+	return false
+}
+
+// secretText is anything that could be a secret access key, a session token or
+// a code: what a library prints when it fails is not ours to vouch for.
+var secretText = regexp.MustCompile(`[A-Za-z0-9/+=_-]{32,}|\b[0-9]{6}\b`)
+
+func (w WorkerCommand) logComplaints(op string, c *capped) {
+	if w.Log == nil || len(c.buf) == 0 {
+		return
+	}
+	w.Log.Warn("worker wrote to its standard error", "op", op, "cut", c.cut,
+		"text", secretText.ReplaceAllString(string(c.buf), "[redacted]"))
+}
+
+// killGroup ends the process group that pid leads.
+func killGroup(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }
+
+// capped keeps the first bytes that are written to it and drops the rest: a
+// writer that failed would end a worker in the midst of its work.
+type capped struct {
+	buf   []byte
+	limit int
+	cut   bool
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	if room := c.limit - len(c.buf); len(p) > room {
+		c.buf, c.cut = append(c.buf, p[:room]...), true
+	} else {
+		c.buf = append(c.buf, p...)
+	}
+	return len(p), nil
+}
