@@ -10,10 +10,13 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"credbroker/internal/awsconfig"
 )
 
 // manual is what a program's help says: its commands, "config list" for one
@@ -259,7 +262,7 @@ func deadReferences(name, text string, functions, files map[string]bool) []strin
 			}
 		}
 	}
-	for _, test := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(text, -1) {
+	for _, test := range regexp.MustCompile(`\bTest[A-Z][0-9]*[A-Za-z]\w+`).FindAllString(text, -1) {
 		if !functions[test] {
 			found = append(found, fmt.Sprintf("%s: there is no test %s", name, test))
 		}
@@ -347,4 +350,44 @@ func TestCommandsOf(t *testing.T) {
 	if got, want := commandsOf(help), []string{"init", "list", "credential-process"}; !slices.Equal(got, want) {
 		t.Errorf("commands %q, want %q", got, want)
 	}
+}
+
+// docs/config.md shows every setting, and only what broker accepts.
+func TestConfigPageIsComplete(t *testing.T) {
+	t.Parallel()
+	page := documents(t)["docs/config.md"]
+	_, page, _ = strings.Cut(page, "\n## All of it\n")
+	example := fenced.FindStringSubmatch(page)
+	if example == nil {
+		t.Fatal("docs/config.md has no example under All of it")
+	}
+	settings, err := awsconfig.ParseSettings("docs/config.md", []byte(example[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range unset("", reflect.ValueOf(settings)) {
+		t.Errorf("docs/config.md does not show %s", name)
+	}
+	var zero awsconfig.Settings
+	if len(unset("", reflect.ValueOf(zero))) < 10 {
+		t.Error("this test does not see fields that are not set")
+	}
+}
+
+// unset names the fields of a struct, in depth, that have the zero value.
+func unset(name string, v reflect.Value) []string {
+	var names []string
+	switch {
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			names = append(names, unset(name+"."+v.Type().Field(i).Name, v.Field(i))...)
+		}
+	case v.Kind() == reflect.Map && v.Len() > 0:
+		for _, key := range v.MapKeys() {
+			names = append(names, unset(name+"."+key.String(), v.MapIndex(key))...)
+		}
+	case v.IsZero():
+		names = append(names, name)
+	}
+	return names
 }
