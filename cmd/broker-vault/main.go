@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command broker-vault is the worker of broker and brokerd: it carries out one
+// operation on a long-lived AWS access key, answers, and exits, which is the
+// only sure way to forget a secret.
+//
+// The request is one JSON line on standard input, the reply one on standard
+// output, in the protocol of internal/ipc. No secret is ever in its arguments
+// or environment. It is not meant to be run by hand.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"credbroker/internal/ipc"
+	"credbroker/vault"
+	"credbroker/vault/keychain"
+)
+
+// version is set by the linker.
+var version = "0.0.0-dev"
+
+// Whoever starts a worker has its request ready, and kills one that overstays
+// by 5 s. The worker does not rely on that: it ends by itself before.
+const (
+	requestTime = 10 * time.Second
+	grace       = 2 * time.Second
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, in io.Reader, out, diag io.Writer) int {
+	if len(args) == 1 && args[0] == "--version" {
+		fmt.Fprintln(out, "broker-vault", version)
+		return 0
+	}
+	if len(args) > 0 {
+		fmt.Fprintln(diag, "broker-vault: it is started by broker and brokerd, one process per operation, and takes no arguments")
+		return 2
+	}
+	if err := serve(in, out); err != nil {
+		fmt.Fprintln(diag, "broker-vault: error:", err)
+		return 1
+	}
+	return 0
+}
+
+// serve carries out the one operation that is asked for on in.
+func serve(in io.Reader, out io.Writer) error {
+	debug.SetTraceback("none") // a trace shows arguments
+	if err := harden(); err != nil {
+		return fmt.Errorf("give up the right to be looked into: %w", err)
+	}
+	watchdog := time.AfterFunc(requestTime, overdue)
+	defer watchdog.Stop()
+
+	limits := vault.DefaultLimits()
+	worker, err := vault.New(vault.Options{Open: opener(limits.Call), AWS: dialAWS, Now: time.Now, Limits: limits})
+	if err != nil {
+		return err
+	}
+	return ipc.ServeOne(context.Background(), in, out, func(ctx context.Context, c *ipc.Conversation) (json.RawMessage, error) {
+		watchdog.Reset(limits.Budget(c.Request.Op) + grace)
+		return worker.Run(ctx, c.Request.Op, c.Request.Params)
+	})
+}
+
+// overdue ends a process that is stuck in a library which knows no deadlines.
+func overdue() { os.Exit(1) }
+
+// opener opens the store of a request, on the bus that this process was
+// started with: the library has connected to it before main.
+func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Backend, error) {
+	bus := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+	if bus == ipc.NoBus {
+		bus = ""
+	}
+	return func(ctx context.Context, store ipc.Store, create bool) (vault.Backend, error) {
+		if store.Service != "" && store.Service != bus {
+			return nil, &ipc.Error{Code: ipc.CodeInternal, Message: "open the secret-service: the worker was started with another session bus"}
+		}
+		return keychain.Open(ctx, keychain.Config{
+			Backend:        store.Backend,
+			Dir:            store.Dir,
+			PassphraseFile: store.PassphraseFile,
+			Create:         create,
+			Bus:            bus,
+			Call:           call,
+		})
+	}
+}
