@@ -22,48 +22,65 @@ import (
 	"credbroker/internal/fakeaws"
 )
 
-const (
-	codeHelp = `Print the next code of a pretend MFA device that was not used or shown yet,
-and wait for the next time step if there is none now.
+const codeHelp = `NAME:
+   broker-sandbox code - print the next unused code of a pretend phone
 
-  broker-sandbox code --endpoint URL [--serial S]
+USAGE:
+   broker-sandbox code --endpoint URL [--serial S]
 
-EXAMPLE
-  broker mfa "$(broker-sandbox code --endpoint URL)"
+DESCRIPTION:
+   A code that was shown before, or that a request has carried, is not shown
+   again: the command waits for the next time step if there is no other.
+
+   EXAMPLE
+   broker mfa "$(broker-sandbox code --endpoint URL)"
 `
-	logHelp = `Print each request to the account, oldest first.
 
-  broker-sandbox log --endpoint URL [--json] [--follow]
+const logHelp = `NAME:
+   broker-sandbox log - print the requests that the account has seen
 
-Columns: time, action, access key ID, serial number, result. With --json one
-object a line, with more fields. No secret and no code is in it.
+USAGE:
+   broker-sandbox log --endpoint URL [--json] [--follow]
+
+DESCRIPTION:
+   Oldest first: time, action, access key ID, serial number, result. With --json
+   one object a line, with more fields. No secret and no code is in it: the field
+   "code" only tells the codes of a device apart.
 `
-	setHelp = `Turn knobs of the account, all that are given or, on an error, none.
 
-  broker-sandbox set --endpoint URL KNOB=VALUE...
+const setHelp = `NAME:
+   broker-sandbox set - turn knobs of the account, all that are given or none
 
-KNOBS
-  now=+DUR | -DUR            shift the clock of AWS against that of this machine
-  totp_step=DUR              time step of every MFA device (30s)
-  session_life=DUR           life of sessions, whatever is asked for; 0s takes it back
-  delay.ACTION=DUR           hold requests back
-  fail.ACTION=CODE[:COUNT]   refuse requests, e.g. InternalFailure, Throttling, AccessDenied
-  drop.ACTION=before|after[:COUNT]  close the connection before or after the work is done
-  body.ACTION=garbage|huge|html     answer with something else
-  throttle=N/s               refuse what is over N requests a second
-  key.ID=Active|Inactive|deleted    set the state of an access key, or end a session
-  policy=none|force-mfa|quarantine|deny:ACTION  attach a policy to every user
-The value none takes back fail, drop, body, throttle and policy.
+USAGE:
+   broker-sandbox set --endpoint URL KNOB=VALUE...
 
-EXAMPLE
-  broker-sandbox set --endpoint URL totp_step=1s fail.GetSessionToken=InternalFailure:1
+KNOBS:
+   now=+DUR                           set the clock of AWS ahead, or with - behind
+   totp_step=DUR                      time step of every MFA device (30s)
+   session_life=DUR                   life of sessions, whatever is asked for; 0s: as asked
+   delay.ACTION=DUR                   hold requests back
+   fail.ACTION=CODE[:COUNT]           refuse with a code of AWS, or 500 or 503
+   drop.ACTION=before|after[:COUNT]   close the connection before or after the work
+   body.ACTION=garbage|huge|html      do the work and answer something else
+   throttle=N/s                       refuse what is over N requests a second
+   key.ID=Active|Inactive|deleted     set the state of an access key or a session
+   policy=none|force-mfa|quarantine|deny:ACTION
+                                      attach a policy to every user
+   The value none takes back fail, drop, body, throttle and policy.
+
+   EXAMPLE
+   broker-sandbox set --endpoint URL totp_step=1s fail.GetSessionToken=InternalFailure:1
 `
-	resetHelp = `Put every knob and key back to where it was at the start, and empty the log.
-Sessions stay valid and used codes stay used.
 
-  broker-sandbox reset --endpoint URL
+const resetHelp = `NAME:
+   broker-sandbox reset - put all knobs and keys back and empty the log
+
+USAGE:
+   broker-sandbox reset --endpoint URL
+
+DESCRIPTION:
+   Sessions stay valid and used codes stay used.
 `
-)
 
 // client talks to the controls of a running account.
 type client struct {

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -24,26 +25,28 @@ const (
 	exitUsage = 2
 )
 
-const help = `Run a pretend AWS account on this machine, and play with it.
+const help = `NAME:
+   broker-sandbox - a pretend AWS account on this machine
 
-USAGE
-  broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
-  broker-sandbox code  --endpoint URL [--serial S]
-  broker-sandbox log   --endpoint URL [--json] [--follow]
-  broker-sandbox set   --endpoint URL KNOB=VALUE...
-  broker-sandbox reset --endpoint URL
+USAGE:
+   broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
+   broker-sandbox code  --endpoint URL [--serial S]
+   broker-sandbox log   --endpoint URL [--json] [--follow]
+   broker-sandbox set   --endpoint URL KNOB=VALUE...
+   broker-sandbox reset --endpoint URL
 
-COMMANDS
-  serve   serve STS and IAM until SIGINT or SIGTERM; print the account as one JSON document
-  code    print the pretend phone's next unused code; wait for it if need be
-  log     print each request: time, action, access key ID, serial, result
-  set     turn knobs: make the account slow, broken, strict or late
-  reset   put all knobs and keys back and empty the log
+COMMANDS:
+   serve  serve STS and IAM until SIGINT or SIGTERM; print the account as JSON
+   code   print the next unused code of a pretend phone
+   log    print the requests that the account has seen
+   set    turn knobs: make the account slow, broken, strict or late
+   reset  put all knobs and keys back and empty the log
 
-Run "broker-sandbox COMMAND --help" for the flags of a command.
+"broker-sandbox COMMAND --help" tells the options of a command. They may stand
+anywhere on the line.
 
-EXIT STATUS
-  0 ok, 1 error, 2 usage
+EXIT STATUS:
+   0 ok, 1 error, 2 usage
 `
 
 // usageError is a mistake on the command line.
@@ -102,21 +105,23 @@ func (a *app) fail(err error) int {
 	fmt.Fprintf(a.stderr, "broker-sandbox: error: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintln(a.stderr, "broker-sandbox: hint: run broker-sandbox --help")
+		fmt.Fprintln(a.stderr, "broker-sandbox: hint: run \"broker-sandbox --help\"")
 		return exitUsage
 	}
 	return exitError
 }
 
-// flags returns an empty flag set whose help begins with usage.
-func (a *app) flags(name, usage string) *flag.FlagSet {
+// flags returns an empty flag set whose help begins with text.
+func (a *app) flags(name, text string) *flag.FlagSet {
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.Usage = func() {
-		fmt.Fprint(a.stdout, usage+"\nFLAGS\n")
-		set.SetOutput(a.stdout)
-		set.PrintDefaults()
-		set.SetOutput(io.Discard)
+		fmt.Fprintf(a.stdout, "%s\nOPTIONS:\n", text)
+		set.VisitAll(func(f *flag.Flag) {
+			value, usage := flag.UnquoteUsage(f)
+			fmt.Fprintf(a.stdout, "   %-22s %s\n", strings.TrimSpace("--"+f.Name+" "+value), usage)
+		})
+		fmt.Fprintf(a.stdout, "   %-22s %s\n", "--help", "show this help")
 	}
 	return set
 }
@@ -128,7 +133,7 @@ func parse(set *flag.FlagSet, args []string) ([]string, error) {
 		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
 			return nil, err
 		} else if err != nil {
-			return nil, usageError{err}
+			return nil, usagef("%s: %w", set.Name(), err)
 		}
 		if set.NArg() == 0 {
 			return words, nil

@@ -19,16 +19,19 @@ import (
 	"credbroker/internal/fakeaws"
 )
 
-const serveHelp = `Serve STS and IAM of a pretend AWS account on loopback.
+const serveHelp = `NAME:
+   broker-sandbox serve - serve STS and IAM of a pretend AWS account on loopback
 
-  broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
+USAGE:
+   broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
 
-When it is ready it prints one JSON document on one line: endpoint, accountId,
-users with their access keys and MFA devices, roles; and caFile with --tls. Every
-start makes new keys. The phone of a device is "broker-sandbox code".
+DESCRIPTION:
+   When it is ready it prints one JSON document on one line: endpoint, accountId,
+   users with their access keys and MFA devices, roles; and caFile with --tls.
+   Every start makes new keys. The phone of a device is "broker-sandbox code".
 
-EXAMPLE
-  broker-sandbox serve --ready-file /tmp/account.json
+   EXAMPLE
+   broker-sandbox serve --ready-file account.json
 `
 
 func (a *app) serve(ctx context.Context, args []string) error {

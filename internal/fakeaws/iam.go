@@ -83,10 +83,10 @@ func (s *Server) iamUserLocked(c *call, action string) (*User, *apiError) {
 		return nil, refused
 	}
 	switch {
-	case user == nil || c.who.isRole() && c.who.session.role.AccountID != s.accountID:
-		return nil, refusef(codeNoSuchEntity, "The user with name %s cannot be found.", name)
 	case name == "" && c.who.session != nil:
 		return nil, refusef(codeValidation, textNeedsUserName)
+	case user == nil || c.who.isRole() && c.who.session.role.AccountID != s.accountID:
+		return nil, refusef(codeNoSuchEntity, "The user with name %s cannot be found.", name)
 	}
 	return user, nil
 }

@@ -165,7 +165,7 @@ func readAssumption(c *call) (*assumption, *apiError) {
 // the caller against the trust policy. A role that does not exist is refused
 // like one that does not trust the caller.
 func (s *Server) trustLocked(c *call, a *assumption) (*Role, *apiError) {
-	if c.who.session == nil && c.who.user.isRoot() {
+	if c.who.user.isRoot() {
 		return nil, refusef(codeAccessDenied, textRootRole)
 	}
 	if refused := s.spendLocked(c, a.mfa); refused != nil {
