@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"credbroker/credproc"
+	"credbroker/internal/ipc"
+)
+
+// Worker runs operations of broker-vault. Each call is one process with its own
+// deadline. Errors are *ipc.Error; Spent is set when an MFA code left this
+// machine. Implementations must be safe for concurrent use.
+type Worker interface {
+	// SessionToken makes one GetSessionToken call, sent once.
+	SessionToken(ctx context.Context, p ipc.SessionTokenParams) (credproc.Credentials, error)
+	// CallerIdentity asks AWS whose key it is.
+	CallerIdentity(ctx context.Context, p ipc.ItemParams) (ipc.Identity, error)
+	// ListMFADevices lists the devices of the key's user.
+	ListMFADevices(ctx context.Context, p ipc.ItemParams) (ipc.MFADevices, error)
+	// Delete removes the item and proves it absent. An item that is absent
+	// already is no error.
+	Delete(ctx context.Context, p ipc.ItemParams) error
+}
+
+// STS is what the daemon asks of AWS with temporary credentials. Errors are
+// *ipc.Error. Implementations must be safe for concurrent use.
+type STS interface {
+	// Reach makes one unsigned request and returns the clock of AWS minus ours.
+	Reach(ctx context.Context, to ipc.AWS) (time.Duration, error)
+	// AssumeRole returns credentials whose AccountID is that of the assumed
+	// role's ARN in the answer, or empty when the answer has none.
+	AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in AssumeRoleInput) (credproc.Credentials, error)
+}
+
+// AssumeRoleInput is everything AWS sees of one AssumeRole call beside the
+// credentials that sign it. Empty fields are not sent.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+type AssumeRoleInput struct {
+	RoleARN           string            `json:"roleArn"`
+	RoleSessionName   string            `json:"roleSessionName"` // 2 to 64 of [\w+=,.@-]
+	ExternalID        string            `json:"externalId,omitempty"`
+	SourceIdentity    string            `json:"sourceIdentity,omitempty"`
+	Tags              map[string]string `json:"tags,omitempty"`
+	TransitiveTagKeys []string          `json:"transitiveTagKeys,omitempty"`
+	DurationSeconds   int               `json:"durationSeconds"` // 900 to 43200
+}
+
+// Clock tells the time in two ways. Deadlines hold by both, whichever is
+// earlier: the wall clock can be set back, the boot clock cannot.
+type Clock interface {
+	Now() time.Time      // wall clock
+	Boot() time.Duration // since boot, suspend included (CLOCK_BOOTTIME)
+}
+
+// Places are absolute paths. AWSConfigFile and AWSCredentialsFile are the
+// defaults that [aws] config_file and credentials_file override.
+type Places struct {
+	Home               string
+	ConfigFile         string // broker's own
+	StateFile          string
+	VaultDir           string // of the file backend
+	Socket             string
+	OverlayDir         string // overlays of broker exec
+	AWSConfigFile      string
+	AWSCredentialsFile string
+}
+
+// Options are what a Broker needs. All fields are required unless they say
+// otherwise.
+type Options struct {
+	Version   string
+	PID       int       // of this daemon
+	UID       int       // whose processes keep an overlay alive
+	StartedAt time.Time // for hello
+	Hostname  string    // the index is refused on another host
+	Places    Places
+	// ProcDir is where the kernel lists processes, for the overlay janitor;
+	// empty switches the janitor off.
+	ProcDir string
+	// BusAddress is the session bus for the secret-service backend; may be empty.
+	BusAddress string
+	// CommandEnviron is the whole environment of an mfa_command, beside
+	// BROKER_MFA_SERIAL.
+	CommandEnviron []string
+	Worker         Worker
+	STS            STS
+	Clock          Clock
+	Log            *slog.Logger
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Worker == nil || o.STS == nil || o.Clock == nil || o.Log == nil:
+		return errors.New("new broker: Worker, STS, Clock and Log are required")
+	case o.Hostname == "":
+		return errors.New("new broker: Hostname is required")
+	}
+	for name, path := range map[string]string{
+		"ConfigFile": o.Places.ConfigFile, "StateFile": o.Places.StateFile,
+		"VaultDir": o.Places.VaultDir, "OverlayDir": o.Places.OverlayDir,
+		"AWSConfigFile": o.Places.AWSConfigFile, "AWSCredentialsFile": o.Places.AWSCredentialsFile,
+	} {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("new broker: %s %q is not an absolute path", name, path)
+		}
+	}
+	return nil
+}
+
+// Broker serves conversations. It is safe for concurrent use.
+type Broker struct {
+	opts  Options
+	files *files
+	index *index
+	tasks tasks
+
+	offset atomic.Int64 // clock of AWS minus ours, in seconds
+
+	mu       sync.Mutex
+	sessions map[sessionID]*entry        // of GetSessionToken
+	roles    map[roleKey]*entry          // of AssumeRole
+	short    map[roleKey]bool            // roles that AWS gives for one hour at most
+	mints    map[any]*mint               // calls under way that carry no code
+	flights  map[sessionID]*flight       // calls that wait for a code
+	devices  map[string]*device          // by serial number
+	cooling  map[sessionID]time.Duration // cancelled: background callers wait until then
+	prompts  int
+}
+
+// New checks the options and reads the files. A file that is broken is no
+// error here: it shows in status, and in the answers that depend on it.
+func New(opts Options) (*Broker, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		opts:     opts,
+		files:    newFiles(opts),
+		sessions: map[sessionID]*entry{},
+		roles:    map[roleKey]*entry{},
+		short:    map[roleKey]bool{},
+		mints:    map[any]*mint{},
+		flights:  map[sessionID]*flight{},
+		devices:  map[string]*device{},
+		cooling:  map[sessionID]time.Duration{},
+	}
+	b.index = newIndex(opts.Places.StateFile, opts.Hostname, opts.Log)
+	b.refresh()
+	return b, nil
+}
+
+// Run does what no conversation asks for: it follows changes of files, finishes
+// removals and tidies up, until ctx ends. Then it ends the flights and calls
+// under way and returns when all of its goroutines have.
+func (b *Broker) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	group.Go(func() { b.watch(ctx) })
+	group.Go(func() { b.tidyUp(ctx) })
+	<-ctx.Done()
+	b.tasks.close()
+	group.Wait()
+	return nil
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// view is what the files say. It is immutable.
+type view struct {
+	settings    awsconfig.Settings
+	settingsErr error             // the file as it stands now; settings are the last good ones
+	settled     bool              // settings have been good once
+	aws         *awsconfig.Config // nil until the AWS files were good once
+	awsErr      error
+	files       awsconfig.Files
+}
+
+// usable returns why nothing can be planned from v, or nil.
+func (v *view) usable() error {
+	switch {
+	case !v.settled:
+		return v.settingsErr
+	case v.aws == nil:
+		return v.awsErr
+	case v.settings.Vault.Backend == "":
+		return fail(ipc.CodeNotInitialised, "broker init", "broker has no vault yet: run `broker init`")
+	}
+	return nil
+}
+
+// store returns the vault that the settings pin.
+func (v *view) store(o Options) ipc.Store {
+	s := ipc.Store{Backend: v.settings.Vault.Backend}
+	switch s.Backend {
+	case "file":
+		s.Dir, s.PassphraseFile = o.Places.VaultDir, v.settings.Vault.PassphraseFile
+	default:
+		s.Keychain, s.Service = v.settings.Vault.Keychain, o.BusAddress
+	}
+	return s
+}
+
+// problems returns what status shows of broken files.
+func (v *view) problems() []ipc.Error {
+	list := []ipc.Error{}
+	for _, err := range []error{v.settingsErr, v.awsErr} {
+		if err != nil {
+			list = append(list, *coded(err))
+		}
+	}
+	return list
+}
+
+// files follows broker's own config and the two AWS files.
+type files struct {
+	places Places
+	log    *slog.Logger
+	now    atomic.Pointer[view]
+
+	mu    sync.Mutex // held while reading
+	seen  map[string]print
+	first bool
+}
+
+// print tells one content of a file from the next without reading it.
+type print struct {
+	info  fs.FileInfo // nil for a file that is not there
+	size  int64
+	mtime time.Time
+}
+
+func (p print) equal(q print) bool {
+	if p.info == nil || q.info == nil {
+		return p.info == nil && q.info == nil
+	}
+	return os.SameFile(p.info, q.info) && p.size == q.size && p.mtime.Equal(q.mtime)
+}
+
+// printOf follows links: the file that they lead to is the one that is read.
+func printOf(path string) print {
+	info, err := os.Stat(path)
+	if err != nil {
+		return print{}
+	}
+	return print{info, info.Size(), info.ModTime()}
+}
+
+func newFiles(o Options) *files {
+	f := &files{places: o.Places, log: o.Log, seen: map[string]print{}, first: true}
+	f.now.Store(&view{settings: awsconfig.DefaultSettings()})
+	return f
+}
+
+// current returns the last view without looking at the disk.
+func (f *files) current() *view { return f.now.Load() }
+
+// refresh returns the view of the files as they are now. A file that does not
+// parse leaves what it said before in force.
+func (f *files) refresh() *view {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.now.Load()
+	v := *old
+	changed := false
+	if f.changed(f.places.ConfigFile) {
+		changed = true
+		f.readSettings(&v)
+	}
+	v.files = f.awsFiles(v.settings)
+	config, credentials := f.changed(v.files.Config), f.changed(v.files.Credentials)
+	if config || credentials || v.files != old.files || f.first {
+		changed = true
+		f.readAWS(&v)
+	}
+	f.first = false
+	if changed {
+		f.now.Store(&v)
+	}
+	return f.now.Load()
+}
+
+// changed reports whether path differs from when it was last read. The print
+// is taken before the file is read: a change in between is seen next time.
+func (f *files) changed(path string) bool {
+	p := printOf(path)
+	last, known := f.seen[path]
+	f.seen[path] = p
+	return !known || !p.equal(last)
+}
+
+func (f *files) readSettings(v *view) {
+	s, err := awsconfig.LoadSettings(f.places.ConfigFile)
+	v.settingsErr = err
+	if err != nil {
+		f.log.Warn("config not read", "error", err)
+		return
+	}
+	v.settings, v.settled = s, true
+}
+
+func (f *files) readAWS(v *view) {
+	c, err := awsconfig.Load(v.files)
+	v.awsErr = err
+	if err != nil {
+		f.log.Warn("AWS files not read", "error", err)
+		return
+	}
+	v.aws = c
+}
+
+func (f *files) awsFiles(s awsconfig.Settings) awsconfig.Files {
+	return awsconfig.Files{
+		Config:      firstOf(s.AWS.ConfigFile, f.places.AWSConfigFile),
+		Credentials: firstOf(s.AWS.CredentialsFile, f.places.AWSCredentialsFile),
+	}
+}
+
+// paths returns every file that is followed.
+func (f *files) paths() []string {
+	v := f.current()
+	return []string{f.places.ConfigFile, v.files.Config, v.files.Credentials}
+}
+
+// directories returns the directories in which a change can change what a file
+// says: those of every link on the way to it, or the nearest one that exists
+// where something is missing.
+func directories(path string) []string {
+	var list []string
+	for range 16 { // more links than a system would follow is a loop
+		list = append(list, nearest(filepath.Dir(path)))
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return list
+}
+
+// nearest returns dir or its nearest parent that exists.
+func nearest(dir string) string {
+	for {
+		_, err := os.Stat(dir)
+		parent := filepath.Dir(dir)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) || parent == dir {
+			return dir
+		}
+		dir = parent
+	}
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"slices"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// opReserve names a place in the vault for a key that the client is about to
+// store. Nothing is written: a reservation that is not used costs nothing.
+func (b *Broker) opReserve(_ context.Context, _ ipc.Request, c conversation) (any, error) {
+	var params ipc.ReserveParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	pl, err := b.planner()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKey(pl.keys, params.Profile, params.AccessKeyID, params.Replace); err != nil {
+		return nil, err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: package rand ends the program instead
+	r := ipc.Reservation{Item: "broker.v1." + hex.EncodeToString(id[:]), Store: b.files.current().store(b.opts)}
+	// The key counts as the profile's already, so that its route ends there.
+	has := func(profile string) (string, bool) {
+		if profile == params.Profile {
+			return params.AccessKeyID, true
+		}
+		return pl.hasKey(profile)
+	}
+	// A profile that contradicts itself is no reason not to store its key.
+	route, err := pl.aws.Route(params.Profile, has)
+	if err != nil {
+		route = awsconfig.Route{Path: []awsconfig.ProfileSettings{{Profile: params.Profile}}}
+	}
+	r.AWS = pl.endpoint(route, record{})
+	r.AWS.ClockOffset = int(b.offset.Load())
+	r.SerialNumber = pl.serialOf(route.Profile())
+	return r, nil
+}
+
+// checkKey reports why a key cannot be stored under a profile.
+func checkKey(keys map[string]record, profile, accessKeyID string, replace bool) error {
+	if err := awsconfig.ValidProfileName(profile); err != nil {
+		return err
+	}
+	if !keyShape.MatchString(accessKeyID) {
+		return fail(ipc.CodeKeyInvalid, "it begins with AKIA", "the access key ID for profile %s is not that of a long-lived key", profile)
+	}
+	if have, ok := keys[profile]; ok && have.AccessKeyID != accessKeyID && !replace {
+		return fail(ipc.CodeKeyExists, "to put the new key in its place: broker add "+profile+" --replace",
+			"profile %s has key %s already: use --replace", profile, have.AccessKeyID)
+	}
+	return nil
+}
+
+// opAdopt enters an item that a worker has stored. A replaced key leaves the
+// index first and the vault after that: a crash in between leaves an item too
+// many, never one too few.
+func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (any, error) {
+	var params ipc.AdoptParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	if _, err := b.keys(); err != nil {
+		return nil, err
+	}
+	var old, now record
+	err := b.index.update(func(s *state) error {
+		if err := checkAdoption(s.Keys, params); err != nil {
+			return err
+		}
+		old, now = s.Keys[params.Profile], b.newRecord(params, s.Keys)
+		s.Keys[params.Profile] = now
+		if old.Item != "" && old.Item != now.Item {
+			s.Doomed = append(s.Doomed, doomed{params.Profile, old.AccessKeyID, old.Item})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key stored", slog.String("profile", params.Profile), slog.String("access_key_id", now.AccessKeyID))
+	b.dropUnowned()
+	b.deleteDoomed(ctx)
+	return now.key(params.Profile), nil
+}
+
+func checkAdoption(keys map[string]record, p ipc.AdoptParams) error {
+	if err := checkKey(keys, p.Profile, p.AccessKeyID, p.Replace); err != nil {
+		return err
+	}
+	if !itemShape.MatchString(p.Item) {
+		return fail(ipc.CodeUsage, "", "the item for profile %s has a name that broker does not give", p.Profile)
+	}
+	for profile, have := range keys {
+		if have.Item == p.Item && profile != p.Profile {
+			return fail(ipc.CodeUsage, "", "the item for profile %s belongs to profile %s", p.Profile, profile)
+		}
+	}
+	return nil
+}
+
+// newRecord keeps the day on which a key was first stored.
+func (b *Broker) newRecord(p ipc.AdoptParams, keys map[string]record) record {
+	r := record{
+		AccessKeyID: p.AccessKeyID, Item: p.Item, AccountID: p.AccountID, ARN: p.ARN, UserName: p.UserName,
+		SerialNumber: p.SerialNumber, NoMFA: p.NoMFA, Region: p.Region, AddedAt: b.opts.Clock.Now().UTC(),
+	}
+	if have, ok := keys[p.Profile]; ok && have.AccessKeyID == p.AccessKeyID {
+		r.AddedAt = have.AddedAt
+	}
+	return r
+}
+
+// opRemove forgets a key. The item is marked first: from then on it is deleted,
+// now or after a restart. It leaves the index when the vault no longer has it.
+func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (any, error) {
+	var params ipc.RemoveParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	if _, err := b.keys(); err != nil {
+		return nil, err
+	}
+	var key record
+	err := b.index.update(func(s *state) error {
+		var ok bool
+		if key, ok = s.Keys[params.Profile]; !ok {
+			return fail(ipc.CodeNoKey, "broker list", "no key is stored for profile %q", params.Profile)
+		}
+		if !slices.ContainsFunc(s.Doomed, func(d doomed) bool { return d.Item == key.Item }) {
+			s.Doomed = append(s.Doomed, doomed{params.Profile, key.AccessKeyID, key.Item})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	d := doomed{params.Profile, key.AccessKeyID, key.Item}
+	if err := b.deleteItem(ctx, d); err != nil {
+		if hasCode(err, ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainGone, ipc.CodeWrongPassphrase) {
+			// The store did nothing: the key stays, and no later start may
+			// delete what the user was told is there.
+			if uerr := b.index.update(func(s *state) error { s.spare(d.Item); return nil }); uerr != nil {
+				return nil, uerr
+			}
+		}
+		return nil, wrap(err, "remove key %s of profile %s", key.AccessKeyID, params.Profile)
+	}
+	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key removed", slog.String("profile", params.Profile), slog.String("access_key_id", key.AccessKeyID))
+	b.dropUnowned()
+	return key.key(params.Profile), nil
+}
+
+// spare takes an item off the list of those to be deleted.
+func (s *state) spare(item string) {
+	s.Doomed = slices.DeleteFunc(s.Doomed, func(d doomed) bool { return d.Item == item })
+}
+
+// deleteItem deletes one item from the vault and then from the index.
+func (b *Broker) deleteItem(ctx context.Context, d doomed) error {
+	err := b.opts.Worker.Delete(context.WithoutCancel(ctx), ipc.ItemParams{
+		Store: b.files.current().store(b.opts), Item: d.Item, Profile: d.Profile, AccessKeyID: d.AccessKeyID,
+		AWS: ipc.AWS{Region: "us-east-1"}, // a worker wants one, though nothing is called
+	})
+	if err != nil {
+		return err
+	}
+	return b.index.update(func(s *state) error {
+		s.spare(d.Item)
+		if have, ok := s.Keys[d.Profile]; ok && have.Item == d.Item {
+			delete(s.Keys, d.Profile)
+		}
+		return nil
+	})
+}
+
+// deleteDoomed finishes what was marked. What cannot be deleted now is tried
+// again later.
+func (b *Broker) deleteDoomed(ctx context.Context) {
+	for _, d := range b.index.doomed() {
+		if err := b.deleteItem(ctx, d); err != nil {
+			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "item not deleted yet", slog.String("profile", d.Profile),
+				slog.String("access_key_id", d.AccessKeyID), slog.Any("error", err))
+		}
+	}
+}
+
+// opRestore puts what a worker found in the store in the place of the index.
+func (b *Broker) opRestore(ctx context.Context, _ ipc.Request, c conversation) (any, error) {
+	var params ipc.RestoreParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	v := b.refresh()
+	if !v.settled {
+		return nil, v.settingsErr
+	}
+	if v.settings.Vault.Backend == "" {
+		return nil, v.usable()
+	}
+	before, err := b.index.snapshot()
+	if err != nil {
+		before = nil // that is what restore is for
+	}
+	keys := map[string]record{}
+	for _, p := range params.Keys {
+		if _, twice := keys[p.Profile]; twice {
+			return nil, fail(ipc.CodeUsage, "", "profile %s is there twice", p.Profile)
+		}
+		if err := checkAdoption(keys, p); err != nil {
+			return nil, err
+		}
+		keys[p.Profile] = b.newRecord(p, before)
+	}
+	if err := b.index.replace(keys); err != nil {
+		return nil, err
+	}
+	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "index restored", slog.Int("keys", len(keys)))
+	b.dropUnowned()
+	return ipc.KeyList{Keys: keyList(keys)}, nil
+}
+
+// dropUnowned drops the sessions and flights of keys that the index no longer has.
+func (b *Broker) dropUnowned() {
+	keys, err := b.index.snapshot()
+	if err != nil {
+		return
+	}
+	owned := map[string]bool{}
+	for _, r := range keys {
+		owned[r.AccessKeyID] = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.sessions {
+		if !owned[id.accessKeyID] {
+			delete(b.sessions, id)
+		}
+	}
+	for k, e := range b.roles {
+		if !owned[e.id.accessKeyID] {
+			delete(b.roles, k)
+		}
+	}
+	for id, f := range b.flights {
+		if !owned[id.accessKeyID] {
+			f.end(fail(ipc.CodeNoKey, "", "the key %s was removed meanwhile", id.accessKeyID))
+		}
+	}
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"slices"
+
+	"credbroker/internal/ipc"
+)
+
+// opMFA answers, or cancels, what waits for a code. Its conversation is the
+// surface: the user came to answer. With nothing pending a named profile is
+// primed now.
+func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any, error) {
+	var params ipc.MFAParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	if params.Code != "" && !isCode(params.Code) {
+		return nil, fail(ipc.CodeUsage, "", "an MFA code has six digits")
+	}
+	pending, p, err := b.pendingFor(params.Profile)
+	if err != nil {
+		return nil, err
+	}
+	result := ipc.MFAResult{Answered: []ipc.Pending{}, Cancelled: []ipc.Pending{}}
+	switch {
+	case params.Cancel:
+		if len(pending) == 0 {
+			return nil, notPending()
+		}
+		for _, f := range pending {
+			result.Cancelled = append(result.Cancelled, b.describe(f))
+			f.end(cancelled(f.plan))
+			<-f.done
+		}
+		return result, nil
+	case len(pending) == 0 && p == nil:
+		return nil, notPending()
+	case len(pending) == 0:
+		f, err := b.prime(ctx, p)
+		if err != nil || f == nil {
+			return result, err
+		}
+		pending = []*flight{f}
+	}
+	if params.Code != "" {
+		pending = pending[:1]
+	}
+	answers := callerOf(r, c)
+	answers.answers = true
+	for _, f := range pending {
+		was := b.describe(f)
+		if err := b.answer(ctx, f, params.Code, answers); err != nil {
+			return nil, err
+		}
+		result.Answered = append(result.Answered, was)
+	}
+	return result, nil
+}
+
+func notPending() error {
+	return fail(ipc.CodeMFANotPending, "to get a session now: broker mfa -p PROFILE", "no MFA code is being waited for")
+}
+
+// pendingFor returns the flights, the oldest first: all of them, or the one
+// that serves profile, and the plan of profile if one is named.
+func (b *Broker) pendingFor(profile string) ([]*flight, *plan, error) {
+	var p *plan
+	if profile != "" {
+		pl, err := b.planner()
+		if err != nil {
+			return nil, nil, err
+		}
+		if p, err = pl.plan(profile); err != nil {
+			return nil, nil, err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []*flight
+	for id, f := range b.flights {
+		if p == nil || id == p.id {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, func(f, g *flight) int { return f.since.Compare(g.since) })
+	return list, p, nil
+}
+
+func (b *Broker) describe(f *flight) ipc.Pending {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return f.pendingLocked()
+}
+
+// prime starts a flight for p, or gets the session where that needs no code;
+// then the flight is nil.
+func (b *Broker) prime(ctx context.Context, p *plan) (*flight, error) {
+	if p.id.serial == "" {
+		_, err := b.root(ctx, p, caller{})
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.flights[p.id]; f != nil {
+		return f, nil
+	}
+	return b.launchLocked(ctx, p), nil
+}
+
+// answer brings a code to f, or lets f ask through the conversation until it
+// ends. The error is what became of the code.
+func (b *Broker) answer(ctx context.Context, f *flight, code string, c caller) error {
+	if code == "" {
+		if c.prompt == nil {
+			return fail(ipc.CodeUsage, "give the code as an argument: broker mfa CODE", "this client cannot ask for a code")
+		}
+		s := newSurface(c)
+		b.attach(f, nil, s)
+		defer b.leave(f, nil, s)
+		_, err := f.wait(ctx, 0)
+		return err
+	}
+	t := typed{code: code, refused: make(chan error, 1)}
+	select {
+	case f.codes <- t:
+	case <-f.done:
+		return firstOf(f.err, notPending())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-t.refused:
+		return err
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

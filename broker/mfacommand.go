@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	// commandDeadline bounds one run of mfa_command.
+	commandDeadline = 30 * time.Second
+	// maxCommands is how often one flight runs it: a second time for a code
+	// that was wrong or used, at the next time step. Then people are asked.
+	maxCommands = 2
+	// maxCommandOutput is far more than a code and its newline.
+	maxCommandOutput = 256
+)
+
+// runCommand gets a code from mfa_command. When the code before was of no use
+// it waits for the next time step, because the program would print it again.
+func (f *flight) runCommand(ctx context.Context, reason string) (string, error) {
+	b := f.b
+	b.mu.Lock()
+	f.commands++
+	b.mu.Unlock()
+	if reason != "" {
+		now := b.opts.Clock.Now().Add(b.clockOffset())
+		t := time.NewTimer(untilNextStep(now))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	code, err := commandCode(ctx, f.plan.command, b.opts.CommandEnviron, f.plan.id.serial)
+	if err != nil {
+		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "mfa_command gave no code",
+			slog.String("profile", f.plan.profile), slog.Any("error", err))
+		b.mu.Lock()
+		f.commands = maxCommands
+		b.mu.Unlock()
+	}
+	return code, err
+}
+
+// commandCode runs a program without a shell and returns the code that it
+// prints. What it prints is never part of an error: it may be a secret.
+func commandCode(ctx context.Context, command, environ []string, serial string) (string, error) {
+	if len(command) == 0 || !filepath.IsAbs(command[0]) {
+		return "", errors.New("run mfa_command: the program must be an absolute path")
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandDeadline)
+	defer cancel()
+	var out limitedBuffer
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(slices.Clip(environ), "BROKER_MFA_SERIAL="+serial)
+	cmd.Dir = "/"
+	cmd.Stdout = &out
+	cmd.WaitDelay = time.Second // for a child that keeps our end of the pipe
+	ownGroup(cmd)
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return "", fmt.Errorf("run mfa_command %s: %w", command[0], err)
+	}
+	code := string(bytes.TrimRight(out.buf.Bytes(), "\r\n"))
+	if out.over || !isCode(code) {
+		return "", fmt.Errorf("run mfa_command %s: it printed %d bytes that are not a code of six digits", command[0], out.buf.Len())
+	}
+	return code, nil
+}
+
+// limitedBuffer keeps the first bytes that are written to it.
+type limitedBuffer struct {
+	buf  bytes.Buffer
+	over bool
+}
+
+// Write never fails: a program that prints too much is judged when it ends.
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	room := maxCommandOutput - l.buf.Len()
+	l.over = l.over || len(p) > room
+	l.buf.Write(p[:min(len(p), room)])
+	return len(p), nil
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// awsOf says how to reach AWS for p, with the clock offset as it is known now.
+func (b *Broker) awsOf(p *plan) ipc.AWS {
+	to := p.aws
+	to.ClockOffset = int(b.offset.Load())
+	return to
+}
+
+func (b *Broker) item(p *plan, key record) ipc.ItemParams {
+	return ipc.ItemParams{
+		Store: b.files.current().store(b.opts), Item: key.Item, Profile: p.owner,
+		AccessKeyID: key.AccessKeyID, AWS: b.awsOf(p),
+	}
+}
+
+// reach makes sure that AWS answers and learns how far its clock is off.
+func (b *Broker) reach(ctx context.Context, p *plan) error {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	offset, err := b.opts.STS.Reach(ctx, b.awsOf(p))
+	if err != nil {
+		return wrap(err, "reach AWS for profile %s", p.profile)
+	}
+	b.offset.Store(int64(offset.Round(time.Second) / time.Second))
+	return nil
+}
+
+// prepare does all that can go wrong before a code is spent: it reaches AWS,
+// learns whose key it is if it was stored unverified, and asks whether the
+// user has the device, if that is not the recorded one.
+func (b *Broker) prepare(ctx context.Context, p *plan) (record, error) {
+	key := p.key
+	if err := b.reach(ctx, p); err != nil {
+		return key, err
+	}
+	if key.AccountID == "" {
+		id, err := b.opts.Worker.CallerIdentity(ctx, b.item(p, key))
+		if err != nil {
+			return key, wrap(err, "identify key %s of profile %s", key.AccessKeyID, p.owner)
+		}
+		key.AccountID, key.ARN, key.UserName = id.AccountID, id.ARN, id.UserName
+		if err := b.index.learn(p.owner, key); err != nil {
+			return key, err
+		}
+	}
+	if p.id.serial == "" || p.id.serial == key.SerialNumber {
+		return key, nil
+	}
+	found, err := b.opts.Worker.ListMFADevices(ctx, b.item(p, key))
+	if err != nil {
+		// A user need not have the permission to ask; then AWS will tell.
+		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "MFA devices not listed",
+			slog.String("access_key_id", key.AccessKeyID), slog.Any("error", err))
+		return key, nil
+	}
+	if !slices.ContainsFunc(found.Devices, func(d ipc.MFADevice) bool { return d.SerialNumber == p.id.serial }) {
+		return key, fail(ipc.CodeMFASerial, "correct mfa_serial; the devices are listed by: aws iam list-mfa-devices",
+			"profile %s: MFA device %s does not belong to %s", p.profile, p.id.serial, firstOf(key.ARN, key.AccessKeyID))
+	}
+	return key, nil
+}
+
+// sessionToken makes one GetSessionToken call, with code if that is not empty,
+// and caches what it brings.
+func (b *Broker) sessionToken(ctx context.Context, p *plan, key record, code string) (*entry, error) {
+	params := ipc.SessionTokenParams{ItemParams: b.item(p, key), DurationSeconds: int(p.duration / time.Second)}
+	if code != "" {
+		params.SerialNumber, params.TokenCode = p.id.serial, code
+	}
+	creds, err := b.opts.Worker.SessionToken(ctx, params)
+	if err != nil {
+		return nil, wrap(err, "get a session for profile %s with key %s", p.owner, key.AccessKeyID)
+	}
+	e, err := b.accept(creds, key.AccountID, p.duration)
+	if err != nil {
+		e := wrap(err, "get a session for profile %s with key %s", p.owner, key.AccessKeyID)
+		e.Spent = code != ""
+		return nil, e
+	}
+	e.id = p.id
+	b.mu.Lock()
+	b.sessions[p.id] = e
+	b.mu.Unlock()
+	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "session made", slog.String("profile", p.owner),
+		slog.String("source_key_id", key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
+	return e, nil
+}

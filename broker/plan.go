@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"strings"
+	"time"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// plan is how one profile comes to credentials: GetSessionToken with a stored
+// key, then AssumeRole for each role, the first one first.
+type plan struct {
+	profile      string
+	owner        string        // the profile that owns the key
+	key          record        // the stored key
+	id           sessionID     // of the session at the root
+	duration     time.Duration // of the root session
+	roles        []roleStep
+	aws          ipc.AWS       // without the clock offset
+	command      []string      // mfa_command, or nil
+	minRemaining time.Duration // see entry.fresh
+}
+
+// roleStep is one AssumeRole of a plan.
+type roleStep struct {
+	profile   string
+	accountID string // of the role
+	chained   bool   // its caller is a role
+	input     AssumeRoleInput
+}
+
+// planner holds what plans are made from. It is immutable.
+type planner struct {
+	aws      *awsconfig.Config
+	settings awsconfig.Settings
+	keys     map[string]record
+}
+
+// plan makes the plan of a profile. A key stored under a profile counts
+// everywhere as that profile's static keys. For each setting broker's own
+// config comes before the AWS files.
+func (pl *planner) plan(profile string) (*plan, error) {
+	route, err := pl.aws.Route(profile, pl.hasKey)
+	if err != nil {
+		return nil, coded(err)
+	}
+	owner := route.Owner().Profile
+	key := pl.keys[owner]
+	p := &plan{
+		profile: profile, owner: owner, key: key,
+		duration:     pl.sessionDuration(route.Profile()),
+		minRemaining: pl.settings.Sessions.MinRemaining,
+	}
+	p.aws = pl.endpoint(route, key)
+	for _, on := range route.Path {
+		if command := pl.settings.Profile(on.Profile).MFACommand; len(command) > 0 && p.command == nil {
+			p.command = command
+		}
+	}
+	for i, on := range route.Roles {
+		p.roles = append(p.roles, pl.role(on, key, i > 0))
+	}
+	serial, err := pl.serial(route, key)
+	if err != nil {
+		return nil, err
+	}
+	p.id = sessionID{key.AccessKeyID, serial}
+	return p, nil
+}
+
+func (pl *planner) hasKey(profile string) (string, bool) {
+	key, ok := pl.keys[profile]
+	return key.AccessKeyID, ok
+}
+
+func (pl *planner) sessionDuration(on awsconfig.ProfileSettings) time.Duration {
+	return firstOf(pl.settings.Profile(on.Profile).SessionDuration, on.SessionDuration, pl.settings.Sessions.SessionDuration)
+}
+
+// role makes one step. AWS gives a role whose caller is a role one hour at
+// most, so our own default is cut to that; a length that the user wrote is
+// asked for as written, see assume.
+func (pl *planner) role(on awsconfig.ProfileSettings, key record, chained bool) roleStep {
+	r := on.Role
+	d := firstOf(pl.settings.Profile(on.Profile).RoleDuration, r.Duration)
+	if d == 0 {
+		if d = pl.settings.Sessions.RoleDuration; chained {
+			d = min(d, hourOnly)
+		}
+	}
+	step := roleStep{profile: on.Profile, chained: chained, input: AssumeRoleInput{
+		RoleARN:           r.ARN,
+		RoleSessionName:   roleSessionName(r.SessionName, key.UserName),
+		ExternalID:        r.ExternalID,
+		SourceIdentity:    r.SourceIdentity,
+		TransitiveTagKeys: r.TransitiveTagKeys,
+		DurationSeconds:   int(d / time.Second),
+	}}
+	if a, ok := parseARN(r.ARN); ok {
+		step.accountID = a.account
+	}
+	for _, t := range r.Tags {
+		if step.input.Tags == nil {
+			step.input.Tags = map[string]string{}
+		}
+		step.input.Tags[t.Key] = t.Value
+	}
+	return step
+}
+
+// endpoint says how to reach AWS for the profile at the head of a route.
+func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
+	s := pl.settings.AWS
+	to := ipc.AWS{
+		STSEndpointURL: firstOf(s.STSEndpointURL, s.EndpointURL),
+		IAMEndpointURL: firstOf(s.IAMEndpointURL, s.EndpointURL),
+		CABundle:       s.CABundle,
+		HTTPSProxy:     s.HTTPSProxy,
+		UseFIPS:        route.Profile().UseFIPS,
+		UseDualStack:   route.Profile().UseDualStack,
+	}
+	for _, on := range route.Path {
+		to.Region = firstOf(to.Region, pl.settings.Profile(on.Profile).Region, on.Region)
+	}
+	to.Region = firstOf(to.Region, key.Region, s.Region, "us-east-1")
+	// A key of aws-cn means nothing in us-east-1: the ARN decides.
+	if a, ok := parseARN(key.ARN); ok {
+		to.Partition = a.partition
+	}
+	return to
+}
+
+func (pl *planner) serialOf(on awsconfig.ProfileSettings) string {
+	return firstOf(pl.settings.Profile(on.Profile).MFASerial, on.MFASerial)
+}
+
+// serial returns the serial number that primes the session at the root of a
+// route: that of the first role, of its source, or the one recorded with the
+// key. AWS cannot check a code on a role whose source is a role: the one that
+// primed the chain counts as met there, and another one is an error.
+func (pl *planner) serial(route awsconfig.Route, key record) (string, error) {
+	owner := route.Owner()
+	serial, from := pl.serialOf(owner), owner.Profile
+	if len(route.Roles) > 0 {
+		if s := pl.serialOf(route.Roles[0]); s != "" {
+			serial, from = s, route.Roles[0].Profile
+		}
+	} else if s := pl.serialOf(route.Profile()); s != "" {
+		serial, from = s, route.Profile().Profile
+	}
+	serial = firstOf(serial, key.SerialNumber)
+	for i, on := range route.Roles {
+		other := pl.serialOf(on)
+		if serial == "" && other != "" {
+			serial, from = other, on.Profile
+		}
+		if i > 0 && other != "" && other != serial {
+			return "", fail(ipc.CodeMFASerial, "remove mfa_serial from profile "+on.Profile,
+				"profile %s names MFA device %s, but its source is a role and the chain starts with %s", on.Profile, other, serial)
+		}
+	}
+	if serial == "" && !key.NoMFA {
+		return "", fail(ipc.CodeMFAUnknown, "set mfa_serial in the profile, or store the key again: broker add "+owner.Profile+" --replace",
+			"the MFA device of key %s (profile %s) is not known", key.AccessKeyID, owner.Profile)
+	}
+	return serial, pl.checkSerial(serial, from, key)
+}
+
+// checkSerial refuses a serial number that cannot work with key, before any
+// code is asked for.
+func (pl *planner) checkSerial(serial, profile string, key record) error {
+	if strings.Contains(serial, ":u2f/") {
+		return fail(ipc.CodeMFAPasskey, "add a virtual MFA device beside it, or sign in with aws login",
+			"profile %s: MFA device %s is a passkey, which STS cannot use", profile, serial)
+	}
+	device, ok := parseARN(serial)
+	if ok && key.AccountID != "" && device.account != key.AccountID {
+		return fail(ipc.CodeMFASerial, "name a device of the user that owns the key",
+			"profile %s: MFA device %s is of account %s, key %s is of account %s", profile, serial, device.account, key.AccessKeyID, key.AccountID)
+	}
+	for _, other := range pl.keys {
+		if serial != "" && serial != key.SerialNumber && other.SerialNumber == serial && key.ARN != "" && other.ARN != "" && other.ARN != key.ARN {
+			return fail(ipc.CodeMFASerial, "name a device of the user that owns the key",
+				"profile %s: MFA device %s is of %s, key %s is of %s", profile, serial, other.ARN, key.AccessKeyID, key.ARN)
+		}
+	}
+	return nil
+}

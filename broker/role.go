@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"credbroker/credproc"
+	"credbroker/internal/ipc"
+)
+
+// callDeadline bounds a call of the daemon itself to AWS, connect included.
+const callDeadline = 20 * time.Second
+
+// hourOnly is what AWS gives a role whose caller is a role.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining
+const hourOnly = time.Hour
+
+// obtain returns credentials of the plan's last step. It renews them early
+// where that costs no prompt, and serves what is still valid where renewing
+// would cost one or fails.
+func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) {
+	if e := b.ready(p); e != nil {
+		return e, nil
+	}
+	e, err := b.renew(ctx, p, c)
+	if err == nil {
+		return e, nil
+	}
+	if e := b.lastValid(p); e != nil {
+		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "renewal went wrong, the valid session is served again",
+			slog.String("profile", p.profile), slog.String("access_key_id", e.creds.AccessKeyID), slog.Any("error", err))
+		return e, nil
+	}
+	return nil, err
+}
+
+// ready returns what the cache holds for p if it is to be served as it is.
+func (b *Broker) ready(p *plan) *entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clock := b.opts.Clock
+	root := b.sessions[p.id]
+	if len(p.roles) == 0 {
+		if root.fresh(clock, p.minRemaining) || p.id.serial != "" && root.valid(clock) {
+			return root
+		}
+		return nil
+	}
+	if root.valid(clock) || p.id.serial == "" {
+		if root == nil {
+			return nil
+		}
+		keys, _ := roleKeys(p, root.creds.AccessKeyID)
+		if e := b.roles[keys[len(keys)-1]]; e.fresh(clock, p.minRemaining) {
+			return e
+		}
+		return nil
+	}
+	return b.lastValidLocked(p)
+}
+
+// lastValid returns the valid session of p with the most life left, whatever
+// root session it came from, or nil.
+func (b *Broker) lastValid(p *plan) *entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lastValidLocked(p)
+}
+
+func (b *Broker) lastValidLocked(p *plan) *entry {
+	clock := b.opts.Clock
+	if len(p.roles) == 0 {
+		if e := b.sessions[p.id]; e.valid(clock) {
+			return e
+		}
+		return nil
+	}
+	_, families := roleKeys(p, "")
+	family := families[len(families)-1]
+	var best *entry
+	for _, e := range b.roles {
+		if e.family == family && e.valid(clock) && (best == nil || e.left(clock) > best.left(clock)) {
+			best = e
+		}
+	}
+	return best
+}
+
+// renew walks the plan from its root. A session that AWS refuses as expired or
+// unknown is dropped and made again, once.
+func (b *Broker) renew(ctx context.Context, p *plan, c caller) (*entry, error) {
+	e, err := b.walk(ctx, p, c)
+	if !hasCode(err, ipc.CodeAWSExpired, ipc.CodeAWSKeyUnknown) || len(p.roles) == 0 {
+		return e, err
+	}
+	if b.sessionLost(p) && p.id.serial != "" && b.lastValid(p) != nil {
+		return nil, err // a prompt now would be one too early
+	}
+	return b.walk(ctx, p, c)
+}
+
+// sessionLost reports whether the root session of p is gone.
+func (b *Broker) sessionLost(p *plan) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.sessions[p.id].valid(b.opts.Clock)
+}
+
+func (b *Broker) walk(ctx context.Context, p *plan, c caller) (*entry, error) {
+	source, err := b.root(ctx, p, c)
+	if err != nil {
+		return nil, err
+	}
+	keys, families := roleKeys(p, source.creds.AccessKeyID)
+	for i := range p.roles {
+		last := i == len(p.roles)-1
+		b.mu.Lock()
+		e := b.roles[keys[i]]
+		b.mu.Unlock()
+		if last && !e.fresh(b.opts.Clock, p.minRemaining) || !e.valid(b.opts.Clock) {
+			from := source
+			e, err = b.share(ctx, keys[i], func(ctx context.Context) (*entry, error) {
+				return b.assume(ctx, p, i, from, keys[i], families[i])
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		source = e
+	}
+	return source, nil
+}
+
+// root returns the session at the root of p: the cached one while it is valid,
+// else a new one, which costs a prompt where p has a serial number.
+func (b *Broker) root(ctx context.Context, p *plan, c caller) (*entry, error) {
+	b.mu.Lock()
+	e := b.sessions[p.id]
+	b.mu.Unlock()
+	mfa, source := p.id.serial != "", len(p.roles) > 0
+	if e.fresh(b.opts.Clock, p.minRemaining) || (mfa || source) && e.valid(b.opts.Clock) {
+		return e, nil
+	}
+	if mfa {
+		return b.await(ctx, p, c)
+	}
+	return b.share(ctx, p.id, func(ctx context.Context) (*entry, error) {
+		key, err := b.prepare(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		return b.sessionToken(ctx, p, key, "")
+	})
+}
+
+// assume makes role i of p from the session of its source and caches it.
+func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key, family roleKey) (*entry, error) {
+	role := p.roles[i]
+	in := role.input
+	b.mu.Lock()
+	if b.short[family] {
+		in.DurationSeconds = min(in.DurationSeconds, int(hourOnly/time.Second))
+	}
+	b.mu.Unlock()
+	creds, err := b.callAssumeRole(ctx, p, source, in)
+	if hasCode(err, ipc.CodeAWSDuration) && role.chained && in.DurationSeconds > int(hourOnly/time.Second) {
+		b.mu.Lock()
+		b.short[family] = true
+		b.mu.Unlock()
+		in.DurationSeconds = int(hourOnly / time.Second)
+		creds, err = b.callAssumeRole(ctx, p, source, in)
+	}
+	if err != nil {
+		if hasCode(err, ipc.CodeAWSExpired, ipc.CodeAWSKeyUnknown) {
+			b.drop(source)
+		}
+		return nil, wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
+	}
+	e, err := b.accept(creds, role.accountID, time.Duration(in.DurationSeconds)*time.Second)
+	if err != nil {
+		return nil, wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
+	}
+	e.id, e.roleARN, e.family = p.id, in.RoleARN, family
+	b.mu.Lock()
+	b.roles[key] = e
+	b.mu.Unlock()
+	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "role assumed", slog.String("profile", role.profile),
+		slog.String("role_arn", in.RoleARN), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
+	return e, nil
+}
+
+// callAssumeRole makes the call, and once more with the clock set right if
+// AWS finds it wrong.
+func (b *Broker) callAssumeRole(ctx context.Context, p *plan, source *entry, in AssumeRoleInput) (creds credproc.Credentials, err error) {
+	for range 2 {
+		if creds, err = b.assumeOnce(ctx, p, source, in); !hasCode(err, ipc.CodeAWSClock) {
+			return creds, err
+		}
+		if err := b.reach(ctx, p); err != nil {
+			return creds, err
+		}
+	}
+	return creds, err
+}
+
+func (b *Broker) assumeOnce(ctx context.Context, p *plan, source *entry, in AssumeRoleInput) (credproc.Credentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	return b.opts.STS.AssumeRole(ctx, b.awsOf(p), source.creds, in)
+}
+
+// drop removes e from the cache, and only e: a newer session stays.
+func (b *Broker) drop(e *entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sessions[e.id] == e {
+		delete(b.sessions, e.id)
+	}
+	for k, r := range b.roles {
+		if r == e {
+			delete(b.roles, k)
+		}
+	}
+}
+
+// mint is a call under way that everybody who wants its result waits for.
+type mint struct {
+	done  chan struct{} // closed when entry and err are set
+	entry *entry
+	err   error
+}
+
+// share runs fn once for all who ask for key meanwhile. fn belongs to the
+// daemon: it goes on when every caller has left, and caches its result itself.
+func (b *Broker) share(ctx context.Context, key any, fn func(ctx context.Context) (*entry, error)) (*entry, error) {
+	b.mu.Lock()
+	m := b.mints[key]
+	if m == nil {
+		m = &mint{done: make(chan struct{})}
+		b.mints[key] = m
+		b.tasks.start(ctx, func(ctx context.Context) {
+			m.entry, m.err = fn(ctx)
+			b.mu.Lock()
+			delete(b.mints, key)
+			b.mu.Unlock()
+			close(m.done)
+		})
+	}
+	b.mu.Unlock()
+	select {
+	case <-m.done:
+		return m.entry, m.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"credbroker/internal/ipc"
+)
+
+// opStatus says how things are. It works whatever is broken.
+func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, error) {
+	v := b.refresh()
+	b.sweep()
+	s := ipc.Status{
+		Hello:              b.hello(),
+		Backend:            v.settings.Vault.Backend,
+		ConfigFile:         b.opts.Places.ConfigFile,
+		StateFile:          b.opts.Places.StateFile,
+		Socket:             b.opts.Places.Socket,
+		AWSConfigFile:      v.files.Config,
+		AWSCredentialsFile: v.files.Credentials,
+		Problems:           v.problems(),
+		Pending:            []ipc.Pending{},
+		Sessions:           []ipc.Session{},
+		Keys:               []ipc.Key{},
+	}
+	keys, err := b.index.snapshot()
+	switch {
+	case err == nil:
+		s.Keys = keyList(keys)
+	case v.settled:
+		s.Problems = append(s.Problems, *coded(err))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.Prompts = b.prompts
+	for _, f := range b.flights {
+		s.Pending = append(s.Pending, f.pendingLocked())
+	}
+	for _, e := range b.sessions {
+		s.Sessions = append(s.Sessions, e.describe())
+	}
+	for _, e := range b.roles {
+		s.Sessions = append(s.Sessions, e.describe())
+	}
+	slices.SortFunc(s.Pending, func(p, q ipc.Pending) int { return p.Since.Compare(q.Since) })
+	slices.SortFunc(s.Sessions, func(p, q ipc.Session) int {
+		return strings.Compare(p.SourceKeyID+p.RoleARN+p.AccessKeyID, q.SourceKeyID+q.RoleARN+q.AccessKeyID)
+	})
+	return s, nil
+}
+
+// keyList returns the keys sorted by profile.
+func keyList(keys map[string]record) []ipc.Key {
+	list := []ipc.Key{}
+	for _, profile := range slices.Sorted(maps.Keys(keys)) {
+		list = append(list, keys[profile].key(profile))
+	}
+	return list
+}
+
+func (b *Broker) opList(context.Context, ipc.Request, conversation) (any, error) {
+	keys, err := b.keys()
+	if err != nil {
+		return nil, err
+	}
+	return ipc.KeyList{Keys: keyList(keys)}, nil
+}
+
+// keys returns the index, whatever the AWS files say.
+func (b *Broker) keys() (map[string]record, error) {
+	if v := b.refresh(); !v.settled {
+		return nil, v.settingsErr
+	}
+	return b.index.snapshot()
+}
+
+// opServes names the profiles whose plan starts at a stored key.
+func (b *Broker) opServes(context.Context, ipc.Request, conversation) (any, error) {
+	pl, err := b.planner()
+	if err != nil {
+		return nil, err
+	}
+	names := append(pl.aws.Profiles(), slices.Collect(maps.Keys(pl.keys))...)
+	slices.Sort(names)
+	served := []string{}
+	for _, name := range slices.Compact(names) {
+		if _, err := pl.plan(name); err == nil {
+			served = append(served, name)
+		}
+	}
+	files := b.files.current().files
+	return ipc.Serves{
+		AWSConfigFile: files.Config, AWSCredentialsFile: files.Credentials,
+		Profiles: served, OverlayDir: b.opts.Places.OverlayDir,
+	}, nil
+}

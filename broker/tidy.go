@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tidyTime is how often the daemon looks for what is left over.
+const tidyTime = time.Minute
+
+// tidyUp finishes removals at once, and tidies each minute until ctx ends.
+func (b *Broker) tidyUp(ctx context.Context) {
+	ticker := time.NewTicker(tidyTime)
+	defer ticker.Stop()
+	for {
+		b.deleteDoomed(ctx)
+		b.sweep()
+		if err := b.index.heal(); err != nil {
+			b.opts.Log.LogAttrs(ctx, slog.LevelError, "the index is not on the disk", slog.Any("error", err))
+		}
+		b.removeOverlays(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// removeOverlays removes the overlays of broker exec whose login session has
+// ended. The child of exec may have left others behind that still read one
+// (exec -- code .), so as long as a process of the session, or one with the
+// path in its environment, is alive, the file stays.
+func (b *Broker) removeOverlays(ctx context.Context) {
+	if b.opts.ProcDir == "" {
+		return
+	}
+	found, err := os.ReadDir(b.opts.Places.OverlayDir)
+	if err != nil {
+		return // nobody has used exec
+	}
+	var old []overlay
+	for _, entry := range found {
+		if o, ok := parseOverlay(entry.Name()); ok && entry.Type().IsRegular() {
+			o.path = filepath.Join(b.opts.Places.OverlayDir, entry.Name())
+			old = append(old, o)
+		}
+	}
+	if len(old) == 0 {
+		return
+	}
+	// Processes are listed after the files: whoever makes one is alive then.
+	processes, err := listProcesses(b.opts.ProcDir, b.opts.UID)
+	if err != nil {
+		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "overlays stay: processes not listed", slog.Any("error", err))
+		return
+	}
+	for _, o := range old {
+		if o.wanted(processes) {
+			continue
+		}
+		if err := os.Remove(o.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "overlay not removed", slog.String("path", o.path), slog.Any("error", err))
+		}
+	}
+}
+
+// overlay is a config file that broker exec made for one login session. Its
+// name is SID-STARTTIME-HASH.config.
+type overlay struct {
+	path   string
+	leader int    // process ID of the session leader
+	start  uint64 // its start time, in clock ticks after boot
+}
+
+func parseOverlay(name string) (overlay, bool) {
+	base, ok := strings.CutSuffix(name, ".config")
+	parts := strings.Split(base, "-")
+	if !ok || len(parts) != 3 {
+		return overlay{}, false
+	}
+	leader, err := strconv.Atoi(parts[0])
+	start, err2 := strconv.ParseUint(parts[1], 10, 64)
+	return overlay{leader: leader, start: start}, err == nil && err2 == nil && leader >= 0 && parts[2] != ""
+}
+
+// wanted reports whether a process may still read the overlay.
+func (o overlay) wanted(processes []process) bool {
+	reused := false // the leader's number names a later process
+	for _, p := range processes {
+		reused = reused || p.pid == o.leader && p.start != o.start
+	}
+	for _, p := range processes {
+		// Members of a session whose leader has ended keep its number, and
+		// the kernel does not give that number away before they are gone.
+		if p.session == o.leader && !reused {
+			return true
+		}
+		if p.environ == nil || bytes.Contains(p.environ, []byte("="+o.path+"\x00")) {
+			return true
+		}
+	}
+	return false
+}
+
+// process is what matters of one process of ours.
+type process struct {
+	pid, session int
+	start        uint64
+	environ      []byte // nil if it may not be read
+}
+
+// listProcesses returns the processes of uid.
+func listProcesses(proc string, uid int) ([]process, error) {
+	found, err := os.ReadDir(proc)
+	if err != nil {
+		return nil, err
+	}
+	var list []process
+	for _, entry := range found {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join(proc, entry.Name())
+		if owner, ok := ownerOf(dir); !ok || owner != uid {
+			continue
+		}
+		p, ok := readProcess(dir, pid)
+		if ok {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// readProcess reads one process. One that has ended meanwhile is none.
+func readProcess(dir string, pid int) (process, bool) {
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return process{}, false
+	}
+	// The name of the program, in parentheses, may hold blanks and parentheses.
+	i := bytes.LastIndexByte(stat, ')')
+	fields := strings.Fields(string(stat[i+1:]))
+	if i < 0 || len(fields) < 20 {
+		return process{}, false
+	}
+	session, err := strconv.Atoi(fields[3])
+	start, err2 := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil || err2 != nil {
+		return process{}, false
+	}
+	p := process{pid: pid, session: session, start: start}
+	environ, err := os.ReadFile(filepath.Join(dir, "environ"))
+	if err == nil {
+		p.environ = append([]byte{}, environ...)
+	}
+	return p, true
+}
