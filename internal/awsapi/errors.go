@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // The codes of an Error, spelt as those of the conversation protocol.
@@ -79,7 +80,7 @@ func (k call) judge(ctx context.Context, err error, x *exchange) *Error {
 		e.AWSCode = clean(api.ErrorCode(), 64)
 		e.Message = k.hide(clean(api.ErrorMessage(), 512))
 		e.Code = k.classify(e)
-	case x.status == 0 || errors.Is(err, errCutShort):
+	case x.status == 0 || errors.Is(err, errCutShort) || ctx.Err() != nil:
 		e.Code, e.Message, e.cause = codeUnreachable, networkText(ctx, err), ctx.Err()
 	default:
 		e.Code, e.Message = codeGarbage, fmt.Sprintf("the answer (HTTP status %d) is not one of AWS's", x.status)
@@ -159,6 +160,10 @@ func networkText(ctx context.Context, err error) string {
 		return "no answer in time"
 	case errors.Is(ctx.Err(), context.Canceled):
 		return "given up by the caller"
+	}
+	var send *smithyhttp.RequestSendError
+	if errors.As(err, &send) {
+		err = send.Err // without the SDK's preamble
 	}
 	var u *url.Error
 	if errors.As(err, &u) {

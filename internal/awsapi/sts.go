@@ -5,7 +5,6 @@ package awsapi
 import (
 	"context"
 	"errors"
-	"sort"
 	"strings"
 	"time"
 
@@ -58,11 +57,17 @@ type AssumeRoleInput struct {
 	RoleSessionName   string // 2 to 64 of [\w+=,.@-]
 	ExternalID        string
 	DurationSeconds   int // 900 to 43200; 3600 where the caller is a role itself
-	Tags              map[string]string
+	Tags              []Tag
 	TransitiveTagKeys []string
 	SourceIdentity    string
 	SerialNumber      string // with TokenCode, or both empty
 	TokenCode         string
+}
+
+// Tag is a session tag.
+type Tag struct {
+	Key   string // 1 to 128 characters
+	Value string // up to 256 characters
 }
 
 // AssumeRole calls STS: once if it carries a code. The role session is checked
@@ -203,13 +208,12 @@ func optional(s string) *string {
 	return &s
 }
 
-func tags(m map[string]string) []types.Tag {
-	list := make([]types.Tag, 0, len(m))
-	for k, v := range m {
-		list = append(list, types.Tag{Key: aws.String(k), Value: aws.String(v)})
+func tags(in []Tag) []types.Tag {
+	var out []types.Tag
+	for _, t := range in {
+		out = append(out, types.Tag{Key: aws.String(t.Key), Value: aws.String(t.Value)})
 	}
-	sort.Slice(list, func(i, j int) bool { return *list[i].Key < *list[j].Key })
-	return list
+	return out
 }
 
 // isToken reports whether s has min to max bytes, all of them printable ASCII
