@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"credbroker/internal/ipc"
+)
+
+// device settles which MFA device a key is used with, before the key enters
+// the index: the flag, the AWS config's mfa_serial, the user's only device, the
+// user's choice. "" is right only with --no-mfa.
+func (a *app) device(ctx context.Context, o addOptions, configured string, stored ipc.PutResult) (string, error) {
+	known := !o.noVerify && stored.DevicesError == nil
+	usable, passkeys := sortDevices(stored.Devices)
+	switch {
+	case o.noMFA:
+		return "", nil
+	case o.mfaSerial != "":
+		return o.mfaSerial, checkDevice("--mfa-serial", o.mfaSerial, usable, known)
+	case configured != "":
+		return configured, checkDevice("mfa_serial of the AWS config", configured, usable, known)
+	case !known:
+		return "", unknownDevices(stored.DevicesError)
+	case len(usable) == 1:
+		return usable[0], nil
+	case len(usable) > 1:
+		return chooseDevice(ctx, usable)
+	case len(passkeys) > 0:
+		return "", errorf(ipc.CodeMFAPasskey, "the user's only MFA device is a passkey, which AWS STS does not accept: %s", strings.Join(passkeys, ", "))
+	}
+	return "", &ipc.Error{
+		Code:    ipc.CodeMFAUnknown,
+		Message: "the user has no MFA device",
+		Hint:    "assign one in the IAM console, or add --no-mfa to make sessions without",
+	}
+}
+
+// sortDevices splits devices into those whose codes STS accepts and passkeys.
+func sortDevices(devices []ipc.MFADevice) (usable, passkeys []string) {
+	for _, d := range devices {
+		if isPasskey(d.SerialNumber) {
+			passkeys = append(passkeys, d.SerialNumber)
+		} else {
+			usable = append(usable, d.SerialNumber)
+		}
+	}
+	slices.Sort(usable)
+	return usable, passkeys
+}
+
+// checkDevice refuses a serial number that is not one of the user's, where
+// AWS has told which are: it could only fail later, with a code spent.
+func checkDevice(where, serial string, usable []string, known bool) error {
+	if isPasskey(serial) {
+		return errorf(ipc.CodeMFAPasskey, "%s is a passkey, which AWS STS does not accept", serial)
+	}
+	if !known || slices.Contains(usable, serial) {
+		return nil
+	}
+	return &ipc.Error{
+		Code:    ipc.CodeMFASerial,
+		Message: fmt.Sprintf("%s: %s is no MFA device of the key's user, who has %s", where, serial, orText(strings.Join(usable, ", "), "none")),
+		Hint:    "give the serial number of one of them with --mfa-serial",
+	}
+}
+
+func unknownDevices(cause *ipc.Error) error {
+	message := "the MFA devices of the user are not known"
+	if cause != nil {
+		message += ": " + cause.Message
+	}
+	return &ipc.Error{Code: ipc.CodeMFAUnknown, Message: message, Hint: "add --mfa-serial ARN, or --no-mfa to make sessions without"}
+}
+
+func chooseDevice(ctx context.Context, usable []string) (string, error) {
+	i, err := choose(ctx, "Which MFA device do you use?", usable)
+	if errors.Is(err, errNoTerminal) {
+		return "", &ipc.Error{
+			Code:    ipc.CodeMFAUnknown,
+			Message: "the user has several MFA devices: " + strings.Join(usable, ", "),
+			Hint:    "add --mfa-serial ARN to choose one",
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	return usable[i], nil
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/paths"
+)
+
+// app is one run of broker: its surroundings, and the command line once it is
+// taken apart. The environment is read here and nowhere below cmd.
+type app struct {
+	args   []string
+	env    []string
+	getenv func(string) string
+	uid    int
+	stdin  *os.File
+	stdout io.Writer
+	stderr io.Writer
+	now    func() time.Time
+
+	line line
+}
+
+// run is every command but the helper. It returns the exit status.
+func (a *app) run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	parser := lineParser{commands: a.commands(), isProfile: a.isProfile}
+	l, err := parser.parse(a.args)
+	if err != nil {
+		return report(a.stderr, a.execStatus(err))
+	}
+	a.line = l
+	if len(l.path) > 0 && l.path[0] == helperName && !l.has("help") {
+		return a.credentialProcess(a.helperArgs())
+	}
+	if l.has("version") {
+		l.path, l.flags = []string{"version"}, nil
+	}
+	argv := append(append([]string{"broker"}, l.path...), l.flags...)
+	if err := a.cli(parser.commands).RunContext(ctx, argv); err != nil {
+		return report(a.stderr, a.execStatus(err))
+	}
+	return exitOK
+}
+
+// cli builds the command line interface. Errors come back to run, which alone
+// prints them and chooses the exit status.
+func (a *app) cli(commands []*cli.Command) *cli.App {
+	return &cli.App{
+		Name:            "broker",
+		Usage:           "AWS credentials from the keychain, one MFA code for all",
+		UsageText:       "broker COMMAND [FLAGS] [ARGUMENTS]",
+		Description:     "A long-lived access key stays in the keychain; what asks for credentials\ngets temporary ones.\n\nEXAMPLE\n   broker exec dev -- terraform plan\n\n" + exitStatusSummary,
+		Commands:        commands,
+		Writer:          a.stdout,
+		ErrWriter:       a.stderr,
+		HideVersion:     true,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) },
+		CommandNotFound: nil,
+	}
+}
+
+// commands is the table of commands, in the order in which a user meets them.
+func (a *app) commands() []*cli.Command {
+	commands := []*cli.Command{
+		newInitCommand(a), newAddCommand(a), newRemoveCommand(a), newListCommand(a),
+		newExecCommand(a), newMFACommand(a), newStatusCommand(a), newRecoverCommand(a),
+		newConfigCommand(a), newHelperCommand(a), newVersionCommand(a),
+	}
+	for _, c := range commands {
+		c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }
+	}
+	return commands
+}
+
+// places returns where everything lives. It fails only on an environment that
+// contradicts itself.
+func (a *app) places() (paths.Places, error) { return paths.Find(a.getenv, a.uid) }
+
+// profile returns the profile that a command is about: the flag, the argument,
+// AWS_PROFILE, "default".
+func (a *app) profile(c *cli.Context, words []string) (string, error) {
+	flag := c.String("profile")
+	switch {
+	case len(words) > 1:
+		return "", usagef("%s takes one profile, not %s", c.Command.Name, strings.Join(words, " "))
+	case len(words) == 1 && flag != "" && words[0] != flag:
+		return "", usagef("%s is given two profiles, %s and %s", c.Command.Name, flag, words[0])
+	case len(words) == 1:
+		return words[0], awsconfig.ValidProfileName(words[0])
+	case c.IsSet("profile"):
+		return flag, awsconfig.ValidProfileName(flag)
+	}
+	if name := a.getenv("AWS_PROFILE"); name != "" {
+		return name, awsconfig.ValidProfileName(name)
+	}
+	return awsconfig.DefaultProfile, nil
+}
+
+// noWords refuses arguments that a command does not take.
+func (a *app) noWords(c *cli.Context) error {
+	if len(a.line.words) > 0 {
+		return usagef("%s takes no argument, not %q", c.Command.Name, a.line.words[0])
+	}
+	return nil
+}
+
+// printJSON writes v on one line.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// printf writes a line for people, free of control characters from elsewhere.
+func (a *app) printf(format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = printable(text)
+		}
+	}
+	fmt.Fprintf(a.stdout, format, args...)
+}
+
+// version is the release, which the Makefile hands to the linker.
+var version string
+
+// release returns the version of this program: the release, else what the go
+// command knows of the module it built.
+func release() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "unknown"
+}
+
+// jsonFlag and profileFlag are spelled alike everywhere.
+func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON"} }
+
+func profileFlag() cli.Flag {
+	return &cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "the `PROFILE`; default AWS_PROFILE, then \"default\""}
+}
+
+// about is the long help of a command: what to know, one example, the exit
+// statuses.
+func about(text, example string) string {
+	return strings.TrimSpace(text) + "\n\nEXAMPLE\n   " + example + "\n\n" + exitStatusSummary
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+
+	"credbroker/internal/atomicfile"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// maxState is the longest index, in bytes, that is read: some hundred bytes a
+// key.
+const maxState = 1 << 20
+
+// awsFiles returns the AWS files of the caller. Under broker exec that is the
+// file behind the overlay: the overlay is exec's own, not the user's.
+func (a *app) awsFiles() (awsconfig.Files, error) {
+	p, err := a.places()
+	if err != nil {
+		return awsconfig.Files{}, err
+	}
+	files := awsconfig.Locate(a.getenv, p.Home)
+	if original, ok := overlaid(p.OverlayDir, files.Config); ok {
+		files.Config = original
+	}
+	return files, nil
+}
+
+// awsConfig reads the AWS files of the caller.
+func (a *app) awsConfig() (*awsconfig.Config, error) {
+	files, err := a.awsFiles()
+	if err != nil {
+		return nil, err
+	}
+	return awsconfig.Load(files)
+}
+
+// storedKeys returns the access key ID that the index has for each profile. No
+// daemon is asked. A missing index is empty; one that cannot be read is not.
+func (a *app) storedKeys() (map[string]string, error) {
+	p, err := a.places()
+	if err != nil {
+		return nil, err
+	}
+	data, err := atomicfile.Read(p.StateFile, maxState)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}, nil
+	}
+	if err != nil {
+		return nil, errorf(ipc.CodeIndexLost, "read the index of stored keys: %v", err)
+	}
+	var index struct {
+		V    int `json:"v"`
+		Keys map[string]struct {
+			AccessKeyID string `json:"accessKeyId"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &index); err != nil || index.V != 1 {
+		return nil, errorf(ipc.CodeIndexLost, "read the index of stored keys: %s is not one", p.StateFile)
+	}
+	keys := make(map[string]string, len(index.Keys))
+	for profile, key := range index.Keys {
+		keys[profile] = key.AccessKeyID
+	}
+	return keys, nil
+}
+
+// lookup is keys as package awsconfig asks for them.
+func lookup(keys map[string]string) awsconfig.KeyLookup {
+	return func(profile string) (string, bool) {
+		id, ok := keys[profile]
+		return id, ok
+	}
+}
+
+// isProfile reports whether a word names a profile, of the AWS files or of the
+// index. Files that cannot be read name none: exec reads them again and says so.
+func (a *app) isProfile(name string) bool {
+	if keys, err := a.storedKeys(); err == nil {
+		if _, ok := keys[name]; ok {
+			return true
+		}
+	}
+	config, err := a.awsConfig()
+	if err != nil {
+		return false
+	}
+	_, ok := config.Profile(name)
+	return ok
+}
+
+// wiring is how the AWS config sends one profile to broker, or what to write
+// into it.
+type wiring struct {
+	ours   bool   // it does, and nothing outranks it
+	file   string // the AWS config file
+	header string // the section to look for or to add
+	line   string // the line to add to it
+}
+
+// wiring looks a profile up in the caller's files.
+func (a *app) wiring(profile string) (wiring, error) {
+	config, err := a.awsConfig()
+	if err != nil {
+		return wiring{}, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return wiring{}, err
+	}
+	value, err := awsconfig.HelperLine(exe, profile)
+	if err != nil {
+		return wiring{}, err
+	}
+	header := "[profile " + profile + "]"
+	if profile == awsconfig.DefaultProfile {
+		header = "[default]"
+	}
+	return wiring{
+		ours:   sendsToBroker(config, exe, profile),
+		file:   config.Files().Config,
+		header: header,
+		line:   "credential_process = " + value,
+	}, nil
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/credproc"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+const helperName = "credential-process"
+
+// helperWait is how long the helper tells the daemon it will wait, in seconds,
+// and helperLimit when it ends whatever happens: the SDKs for Go stop waiting
+// after 60 s.
+const (
+	helperWait  = 50
+	helperLimit = 54 * time.Second
+)
+
+// newHelperCommand is the helper's entry in the help; main dispatches it
+// before this table exists.
+func newHelperCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      helperName,
+		Usage:     "print credentials for an AWS SDK",
+		UsageText: "broker credential-process {PROFILE | --profile PROFILE}",
+		Description: about(`Prints one credential_process document, or nothing and one line of error.
+Needs its profile and looks at no AWS_* variable. Put it into ~/.aws/config.`,
+			"credential_process = /usr/bin/broker credential-process dev"),
+		Flags: []cli.Flag{&cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "the `PROFILE`"}},
+	}
+}
+
+// credentialProcess is the helper. It writes standard output once and whole,
+// or not at all, and never reads standard input: SDKs leave it closed, idle or
+// to somebody else.
+func (a *app) credentialProcess(args []string) int {
+	document, err := a.document(args)
+	if err != nil {
+		return reportLine(a.stderr, err)
+	}
+	if _, err := a.stdout.Write(document); err != nil {
+		return reportLine(a.stderr, err)
+	}
+	return exitOK
+}
+
+func (a *app) document(args []string) ([]byte, error) {
+	profile, err := parseHelper(args)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), helperLimit)
+	defer cancel()
+	req := ipc.Request{Op: ipc.OpCredentials, Deadline: helperWait}
+	var surface ipc.Surface
+	if s, ok := helperSurface(); ok {
+		req.Ask, surface = ipc.AskTTY, s
+	}
+	raw, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, errorf(ipc.CodeMFARequired, "credentials for %s: no answer in %d s", profile, int(helperLimit.Seconds()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return checkDocument(raw, profile)
+}
+
+// checkDocument lets nothing out that an SDK would misread. SDKs put what they
+// cannot parse into their error text, secrets included.
+func checkDocument(raw json.RawMessage, profile string) ([]byte, error) {
+	if len(raw) >= credproc.MaxSize {
+		return nil, errorf(ipc.CodeInternal, "credentials for %s: the daemon's document has %d bytes", profile, len(raw))
+	}
+	c, err := credproc.Parse(raw)
+	if err != nil {
+		return nil, errorf(ipc.CodeInternal, "credentials for %s: %v", profile, err)
+	}
+	return c.Encode()
+}
+
+// parseHelper reads the helper's command line: one profile, as a word or as
+// --profile. "--" is allowed anywhere, because users write it last to keep SDKs
+// from stripping the quotes of the whole line.
+func parseHelper(args []string) (string, error) {
+	var profiles []string
+	for i := 0; i < len(args); i++ {
+		name, value, hasValue := strings.Cut(args[i], "=")
+		switch {
+		case args[i] == "--":
+		case !isFlag(args[i]):
+			profiles = append(profiles, args[i])
+		case name != "--profile" && name != "-p" && name != "-profile":
+			return "", helperUsage("unknown flag " + args[i])
+		case hasValue:
+			profiles = append(profiles, value)
+		case i+1 == len(args):
+			return "", helperUsage("flag " + args[i] + " needs a value")
+		default:
+			i++
+			profiles = append(profiles, args[i])
+		}
+	}
+	switch len(profiles) {
+	case 0:
+		return "", helperUsage("credential-process needs its profile")
+	case 1:
+		return profiles[0], awsconfig.ValidProfileName(profiles[0])
+	}
+	return "", helperUsage("credential-process takes one profile")
+}
+
+func helperUsage(problem string) error {
+	err := usagef("%s", problem)
+	err.Hint = "write credential_process = …/broker credential-process PROFILE"
+	return err
+}
+
+// helperArgs is the helper's command line again when flags stood before the
+// command's name.
+func (a *app) helperArgs() []string { return append(a.line.flags, a.line.words...) }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os/exec"
+	"slices"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+const execName = "exec"
+
+func newExecCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      execName,
+		Usage:     "run a command with a profile's credentials",
+		UsageText: "broker exec [PROFILE | -p PROFILE] [--] COMMAND [ARGUMENTS]",
+		Description: about(`The command finds its credentials through AWS_PROFILE and asks broker again
+when they run out; no credential is put into its environment. What follows --
+is handed over untouched. Ends as the command does, or with 125 if broker
+itself fails, 126 if the command cannot be executed, 127 if it does not exist.`,
+			"broker exec dev -- terraform plan"),
+		Flags: []cli.Flag{profileFlag()},
+		Action: func(c *cli.Context) error {
+			profile, err := a.profile(c, a.line.words)
+			if err != nil {
+				return err
+			}
+			if len(a.line.child) == 0 {
+				usage := usagef("exec needs a command")
+				usage.Hint = "broker exec " + profile + " -- COMMAND"
+				return usage
+			}
+			return a.exec(c.Context, profile, a.line.child)
+		},
+	}
+}
+
+// execStatus gives an error its exit status where the command is exec, whose
+// own statuses must not be taken for the child's.
+func (a *app) execStatus(err error) error {
+	var own *statusError
+	if len(a.line.path) == 0 || a.line.path[0] != execName || errors.As(err, &own) {
+		return err
+	}
+	if _, status := failure(err); status == exitUsage || status == exitInterrupted {
+		return err
+	}
+	return &statusError{exitExecFailed, err}
+}
+
+// exec becomes the child. It returns only if that fails.
+func (a *app) exec(ctx context.Context, profile string, argv []string) error {
+	var serves ipc.Serves
+	if err := a.call(ctx, ipc.OpServes, nil, &serves); err != nil {
+		return err
+	}
+	config, err := a.sharedConfig(serves)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(serves.Profiles, profile) {
+		return a.unserved(config, profile)
+	}
+	if err := checkOutranked(config, profile); err != nil {
+		return err
+	}
+	path, err := lookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	if err := a.prime(ctx, profile); err != nil {
+		return err
+	}
+	file, err := a.overlay(config, serves, profile)
+	if err != nil {
+		return err
+	}
+	if file == "" && a.getenv("AWS_CONFIG_FILE") != "" {
+		file = config.Files().Config // the overlay of an exec around this one ends here
+	}
+	err = syscall.Exec(path, argv, childEnv(a.env, profile, file))
+	return notRun(argv[0], err)
+}
+
+// prime makes the session in the foreground, where a code can be asked for:
+// the child's helper may have no terminal. The credentials are not kept.
+func (a *app) prime(ctx context.Context, profile string) error {
+	surface, ask := foregroundSurface()
+	req := ipc.Request{Op: ipc.OpCredentials, Ask: ask}
+	_, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)
+	return err
+}
+
+// unserved says why broker has no credentials for a profile.
+func (a *app) unserved(config *awsconfig.Config, profile string) error {
+	keys, err := a.storedKeys()
+	if err != nil {
+		return err
+	}
+	if _, err := config.Route(profile, lookup(keys)); err != nil {
+		return err
+	}
+	return errorf(ipc.CodeNoKey, "no key is stored for profile %s", profile)
+}
+
+// lookPath finds the child's program as execvp(3) does.
+func lookPath(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil || errors.Is(err, exec.ErrDot) {
+		return path, nil
+	}
+	return "", notRun(name, err)
+}
+
+// notRun is the failure to start the child, with the status that shells give it.
+func notRun(name string, err error) error {
+	var inner *exec.Error
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return &statusError{exitExecNotFound, errorf(ipc.Code(""), "run %s: command not found", name)}
+	}
+	return &statusError{exitExecNotRun, errorf(ipc.Code(""), "run %s: %v", name, err)}
+}

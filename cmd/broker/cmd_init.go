@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/atomicfile"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+	"credbroker/internal/paths"
+)
+
+// The stores of this release.
+const (
+	backendFile          = "file"
+	backendSecretService = "secret-service"
+)
+
+// initOptions is the command line of broker init.
+type initOptions struct {
+	backend        string // empty: the best one that works
+	passphraseFile string
+	yes            bool
+	json           bool
+}
+
+// initResult is the JSON of broker init.
+type initResult struct {
+	Backend        string `json:"backend"`
+	PassphraseFile string `json:"passphraseFile,omitempty"`
+	HTTPSProxy     string `json:"httpsProxy,omitempty"`
+	ConfigFile     string `json:"configFile"`
+	StateDir       string `json:"stateDir"`
+	Changed        bool   `json:"changed"` // false: it was set up already
+}
+
+func newInitCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "init",
+		Usage:     "choose the store for keys and write the config",
+		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE] [--yes] [--json]",
+		Description: about(`Tries the stores of this machine by writing, reading and deleting an item, and
+pins one: secret-service, the desktop's keyring, or file, encrypted files. The
+choice never changes by itself. Run again, it says what is pinned.`, "broker init --backend file"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: secret-service or file"},
+			&cli.StringFlag{Name: "passphrase-file", Usage: "what opens the file vault; made if missing `FILE`"},
+			&cli.BoolFlag{Name: "yes", Usage: "take what is found without asking"},
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if err := a.noWords(c); err != nil {
+				return err
+			}
+			return a.init(c.Context, initOptions{
+				backend: c.String("backend"), passphraseFile: c.String("passphrase-file"),
+				yes: c.Bool("yes"), json: c.Bool("json"),
+			})
+		},
+	}
+}
+
+// init sets broker up for this user. What is set up already stays as it is.
+func (a *app) init(ctx context.Context, o initOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	p, err := a.recordLocation()
+	if err != nil {
+		return err
+	}
+	settings, err := awsconfig.LoadSettings(p.ConfigFile)
+	if err != nil {
+		return err
+	}
+	result := initResult{ConfigFile: p.ConfigFile, StateDir: p.StateDir}
+	if settings.Vault.Backend != "" {
+		if err := o.agrees(settings, p.ConfigFile); err != nil {
+			return err
+		}
+		return a.initialised(settings, result, o.json)
+	}
+	pinned := awsconfig.DefaultSettings()
+	if settings.AWS.HTTPSProxy == "" {
+		if pinned.AWS.HTTPSProxy, err = a.offerProxy(ctx, o.yes); err != nil {
+			return err
+		}
+	}
+	if pinned.Vault, err = a.pin(ctx, o, p); err != nil {
+		return err
+	}
+	if err := writeSettings(p.ConfigFile, pinned); err != nil {
+		return err
+	}
+	result.Changed = true
+	return a.initialised(pinned, result, o.json)
+}
+
+// check refuses what no release of this platform can do.
+func (o initOptions) check() error {
+	if o.backend != "" && o.backend != backendFile && o.backend != backendSecretService {
+		err := usagef("--backend %s is not a store for keys", o.backend)
+		err.Hint = "choose secret-service or file"
+		return err
+	}
+	if o.passphraseFile != "" && o.backend == backendSecretService {
+		return usagef("--passphrase-file is for --backend file")
+	}
+	return nil
+}
+
+// agrees refuses to change what is pinned: the keys stay in the old store, and
+// nothing would find them.
+func (o initOptions) agrees(s awsconfig.Settings, configFile string) error {
+	if o.backend != "" && o.backend != s.Vault.Backend {
+		return &ipc.Error{
+			Code:    ipc.CodeRefused,
+			Message: fmt.Sprintf("the store is pinned to %s in %s and does not change: the keys in it would be lost to broker", s.Vault.Backend, configFile),
+			Hint:    "to start over, remove each key with broker remove, then the section [vault] of that file",
+		}
+	}
+	if o.passphraseFile == "" {
+		return nil
+	}
+	path, err := filepath.Abs(o.passphraseFile)
+	if err != nil || path != s.Vault.PassphraseFile {
+		return &ipc.Error{
+			Code:    ipc.CodeRefused,
+			Message: fmt.Sprintf("the vault is opened by %s, as %s says: another passphrase file does not open it", s.Vault.PassphraseFile, configFile),
+			Hint:    "move the file if you must, and change passphrase_file in [vault] to its new place",
+		}
+	}
+	return nil
+}
+
+// initialised says what is pinned and what comes next.
+func (a *app) initialised(s awsconfig.Settings, result initResult, asJSON bool) error {
+	result.Backend, result.PassphraseFile, result.HTTPSProxy = s.Vault.Backend, s.Vault.PassphraseFile, s.AWS.HTTPSProxy
+	if asJSON {
+		return a.printJSON(result)
+	}
+	verb := "is"
+	if result.Changed {
+		verb = "is now"
+	}
+	a.printf("the store for keys %s %s\nconfig: %s\n", verb, result.Backend, result.ConfigFile)
+	if result.PassphraseFile != "" {
+		a.printf("passphrase file: %s (whoever has it and the vault has the keys)\n", result.PassphraseFile)
+	}
+	if result.HTTPSProxy != "" {
+		a.printf("proxy: %s\n", result.HTTPSProxy)
+	}
+	a.printf("next: broker add default\n")
+	return nil
+}
+
+// recordLocation returns the places, after XDG_CONFIG_HOME and XDG_STATE_HOME
+// were looked at, once and for all: from then on everybody reads the location
+// file, also where those variables are not set. Files that are in the default
+// place already stay there.
+func (a *app) recordLocation() (paths.Places, error) {
+	p, err := a.places()
+	if err != nil {
+		return p, err
+	}
+	for _, made := range []string{p.LocationFile, p.ConfigFile, p.StateFile} {
+		if _, err := os.Lstat(made); !errors.Is(err, fs.ErrNotExist) {
+			return p, err
+		}
+	}
+	location := paths.XDGLocation(a.getenv, p.Home)
+	if location == (paths.Location{}) {
+		return p, nil
+	}
+	if err := paths.WriteLocation(p.LocationFile, location); err != nil {
+		return p, fmt.Errorf("record where broker keeps its files: %w", err)
+	}
+	return a.places()
+}
+
+// offerProxy returns the proxy to record: brokerd and its workers look at no
+// variable.
+func (a *app) offerProxy(ctx context.Context, yes bool) (string, error) {
+	proxy := a.getenv("https_proxy")
+	if proxy == "" {
+		proxy = a.getenv("HTTPS_PROXY")
+	}
+	if proxy == "" || yes {
+		return proxy, nil
+	}
+	ok, err := a.confirm(ctx, "Reach AWS through the proxy "+proxy+", which the environment names?")
+	if err != nil || !ok {
+		return "", err
+	}
+	return proxy, nil
+}
+
+// pin tries the stores and returns the one to use. secret-service is left for
+// file only when it is not there at all: one that is locked, or denies, may
+// hold keys tomorrow.
+func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (awsconfig.VaultSettings, error) {
+	if o.backend != backendFile && o.passphraseFile == "" && (o.backend != "" || a.sessionBus() != "") {
+		err := a.probe(ctx, ipc.Store{Backend: backendSecretService, Service: a.sessionBus()})
+		if err == nil {
+			return awsconfig.VaultSettings{Backend: backendSecretService}, nil
+		}
+		if o.backend != "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainGone}) {
+			return awsconfig.VaultSettings{}, withHint(err, "make it work, or choose encrypted files: broker init --backend file")
+		}
+	}
+	passphrase := filepath.Join(filepath.Dir(p.ConfigFile), "passphrase")
+	if o.passphraseFile != "" {
+		path, err := filepath.Abs(o.passphraseFile)
+		if err != nil {
+			return awsconfig.VaultSettings{}, fmt.Errorf("find the passphrase file: %w", err)
+		}
+		passphrase = path
+	}
+	err := a.probe(ctx, ipc.Store{Backend: backendFile, Dir: p.VaultDir, PassphraseFile: passphrase})
+	return awsconfig.VaultSettings{Backend: backendFile, PassphraseFile: passphrase}, err
+}
+
+// probe has a worker write, read back and delete an item, and make what the
+// store needs and lacks.
+func (a *app) probe(ctx context.Context, store ipc.Store) error {
+	return a.vault(ctx, store, ipc.OpProbe, ipc.ProbeParams{Store: store, Item: probeItem(), Create: true}, nil)
+}
+
+// withHint adds a next step to a failure that brings none.
+func withHint(err error, hint string) error {
+	var coded *ipc.Error
+	if !errors.As(err, &coded) || coded.Hint != "" {
+		return err
+	}
+	with := *coded
+	with.Hint = hint
+	return &with
+}
+
+// maxConfig is the longest config of broker's own, in bytes, that init adds to.
+const maxConfig = 1 << 20
+
+// writeSettings adds settings to broker's config, and leaves what the user has
+// written there as it stands.
+func writeSettings(path string, s awsconfig.Settings) error {
+	text, err := awsconfig.Render(s)
+	if err != nil {
+		return err
+	}
+	before, err := atomicfile.Read(path, maxConfig)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write config: %w", err)
+	}
+	if len(before) > 0 {
+		_, sections, _ := strings.Cut(string(text), "\n") // the first line is a comment
+		text = []byte(strings.TrimRight(string(before), "\n") + "\n" + sections)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	if err := atomicfile.Write(path, text, 0o600); err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	return nil
+}

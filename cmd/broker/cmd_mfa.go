@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// mfaOptions is the command line of broker mfa.
+type mfaOptions struct {
+	code    string // empty: ask
+	profile string // empty: whatever is pending
+	cancel  bool
+	json    bool
+}
+
+func newMFACommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "mfa",
+		Usage:     "answer the MFA prompt that is pending",
+		UsageText: "broker mfa [CODE] [-p PROFILE] [--cancel] [--json]",
+		Description: about(`Answers from any terminal what some program is waiting for. With -p it asks for
+a code of that profile even if nothing waits. An empty line cancels.`, "broker mfa 123456"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "only, or ahead of need, for `PROFILE`"},
+			&cli.BoolFlag{Name: "cancel", Usage: "give up what is pending"},
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			opts := mfaOptions{profile: c.String("profile"), cancel: c.Bool("cancel"), json: c.Bool("json")}
+			if err := opts.words(a.line.words); err != nil {
+				return err
+			}
+			return a.mfa(c.Context, opts)
+		},
+	}
+}
+
+// words reads the arguments: at most one code.
+func (o *mfaOptions) words(words []string) error {
+	if o.profile != "" {
+		if err := awsconfig.ValidProfileName(o.profile); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(words) > 1:
+		return usagef("mfa takes one code")
+	case len(words) == 0:
+		return nil
+	case o.cancel:
+		return usagef("mfa takes a code or --cancel, not both")
+	case !validCode(words[0]):
+		return usagef("an MFA code has six digits")
+	}
+	o.code = words[0]
+	return nil
+}
+
+func (a *app) mfa(ctx context.Context, opts mfaOptions) error {
+	req := ipc.Request{Op: ipc.OpMFA}
+	var surface ipc.Surface
+	if opts.code == "" && !opts.cancel {
+		surface, req.Ask = foregroundSurface()
+		if surface == nil {
+			err := usagef("there is no terminal to ask on")
+			err.Hint = "broker mfa CODE"
+			return err
+		}
+	}
+	params := ipc.MFAParams{Code: opts.code, Profile: opts.profile, Cancel: opts.cancel}
+	raw, err := a.converse(ctx, req, params, surface)
+	if err != nil {
+		return err
+	}
+	var result ipc.MFAResult
+	if err := json.Unmarshal(raw, &result); err != nil {
+		return errors.Join(errorf(ipc.CodeProtocol, "read the daemon's answer to mfa"), err)
+	}
+	if opts.json {
+		return a.printJSON(result)
+	}
+	a.printMFA(result, opts.profile)
+	return nil
+}
+
+func (a *app) printMFA(result ipc.MFAResult, profile string) {
+	for _, p := range result.Cancelled {
+		a.printf("cancelled %s for %s\n", p.SerialNumber, strings.Join(p.Profiles, ", "))
+	}
+	for _, p := range result.Answered {
+		a.printf("AWS accepted the code of %s for %s\n", p.SerialNumber, strings.Join(p.Profiles, ", "))
+		if profile == "" && len(p.Profiles) > 0 {
+			profile = p.Profiles[0]
+		}
+	}
+	switch {
+	case len(result.Answered) > 0:
+		a.printf("next: broker exec %s -- COMMAND\n", profile)
+	case len(result.Cancelled) > 0:
+		a.printf("next: broker mfa -p PROFILE when you are ready\n")
+	default:
+		a.printf("nothing to do: the session is good\nnext: broker status\n")
+	}
+}

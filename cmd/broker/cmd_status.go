@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/ipc"
+)
+
+func newStatusCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "show keys, sessions and what waits for a code",
+		UsageText: "broker status [--json]",
+		Description: about(`What the daemon holds and waits for. Shows access key IDs, never secrets.`,
+			"broker status --json"),
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := a.noWords(c); err != nil {
+				return err
+			}
+			return a.status(c.Context, c.Bool("json"))
+		},
+	}
+}
+
+func (a *app) status(ctx context.Context, asJSON bool) error {
+	var s ipc.Status
+	if err := a.call(ctx, ipc.OpStatus, nil, &s); err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(s)
+	}
+	a.printStatus(s, a.now())
+	return nil
+}
+
+// printStatus writes the status for people. What needs doing comes last, where
+// the eye is when the command ends.
+func (a *app) printStatus(s ipc.Status, now time.Time) {
+	a.printf("brokerd %s, pid %d, up %s\n", s.Version, s.PID, span(now.Sub(s.StartedAt)))
+	a.printf("store: %s\nAWS config: %s\n", orDash(s.Backend), s.AWSConfigFile)
+	if len(s.Keys) > 0 {
+		a.printf("\n")
+		a.printKeys(s.Keys)
+	}
+	if len(s.Sessions) > 0 {
+		a.printf("\n")
+	}
+	for _, session := range s.Sessions {
+		what := session.RoleARN
+		if what == "" {
+			what = "session of " + session.SourceKeyID
+		}
+		a.printf("%s  %s, %s left\n", session.AccessKeyID, what, span(session.Expiration.Sub(now)))
+	}
+	for _, p := range s.Problems {
+		a.printf("\nproblem: %s\n", p.Message)
+		if _, hint := failureText(p); hint != "" {
+			a.printf("next: %s\n", hint)
+		}
+	}
+	for _, p := range s.Pending {
+		a.printf("\nwaiting for a code of %s: %s (%d waiting, %s left)\n",
+			p.SerialNumber, strings.Join(p.Profiles, ", "), p.Waiters, span(p.Deadline.Sub(now)))
+	}
+	switch {
+	case len(s.Pending) > 0:
+		a.printf("next: broker mfa\n")
+	case len(s.Keys) == 0 && len(s.Problems) == 0:
+		a.printf("next: broker add default\n")
+	}
+}
+
+// span is a duration to the minute, or to the second under one.
+func span(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// The exit statuses of brokerd.
+const (
+	daemonServed  = 75 // another one serves
+	daemonRefused = 78 // it refused to start
+)
+
+// startLimit is how long a client waits for a daemon that it started. A
+// machine with a hundred helpers waking at once takes seconds.
+const startLimit = 20 * time.Second
+
+// pollInterval is how often a client looks whether the daemon serves yet.
+const pollInterval = 15 * time.Millisecond
+
+// call puts one request to the daemon, which is started if need be, and
+// decodes the result.
+func (a *app) call(ctx context.Context, op string, params, result any) error {
+	raw, err := a.converse(ctx, ipc.Request{Op: op}, params, nil)
+	if err != nil || result == nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, result); err != nil {
+		return errorf(ipc.CodeProtocol, "the daemon's answer to %s cannot be read", op)
+	}
+	return nil
+}
+
+// converse holds one conversation. A daemon that is not there is started. One
+// that goes away in the middle is asked once more, but only for what changes
+// nothing by being asked twice: an MFA code must not be sent again.
+func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface ipc.Surface) (json.RawMessage, error) {
+	if params != nil {
+		data, err := json.Marshal(params)
+		if err != nil {
+			return nil, fmt.Errorf("encode the parameters of %s: %w", req.Op, err)
+		}
+		req.Params = data
+	}
+	p, err := a.places()
+	if err != nil {
+		return nil, err
+	}
+	client := &ipc.Client{Socket: p.Socket, Name: "broker " + release()}
+	raw, err := client.Converse(ctx, req, surface)
+	switch {
+	case !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}):
+		return raw, err
+	case errors.Is(err, io.ErrUnexpectedEOF) && !repeatable(req.Op):
+		return nil, err
+	}
+	if err := a.startDaemon(ctx, client, p.LogFile); err != nil {
+		return nil, err
+	}
+	return client.Converse(ctx, req, surface)
+}
+
+// repeatable reports whether a request may be put again when its daemon died.
+func repeatable(op string) bool {
+	return slices.Contains([]string{ipc.OpHello, ipc.OpCredentials, ipc.OpStatus, ipc.OpList, ipc.OpServes}, op)
+}
+
+// startDaemon starts brokerd, which stands beside this program, and waits
+// until it, or one that somebody else started meanwhile, serves.
+func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile string) error {
+	if where := foreign(os.DirFS("/"), func(name string) (string, error) { return os.Readlink("/" + name) }); where != "" {
+		return &ipc.Error{
+			Code:    ipc.CodeNoDaemon,
+			Message: "no daemon listens on " + client.Socket + ", and none is started " + where,
+			Hint:    "run brokerd outside and share its socket through BROKER_SOCKET, or run brokerd here yourself",
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	ended, err := a.spawnDaemon()
+	if err != nil {
+		return errorf(ipc.CodeNoDaemon, "start the daemon: %v", err)
+	}
+	for {
+		var hello ipc.Hello
+		err := client.Call(ctx, ipc.OpHello, nil, &hello)
+		if err == nil || !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}) {
+			return err
+		}
+		select {
+		case status := <-ended:
+			if status != daemonServed {
+				return startFailure(status, logFile)
+			}
+			ended = nil // somebody else's daemon is about to serve
+		case <-time.After(pollInterval):
+		case <-ctx.Done():
+			return errorf(ipc.CodeNoDaemon, "start the daemon: it does not serve on %s", client.Socket)
+		}
+	}
+}
+
+func startFailure(status int, logFile string) error {
+	message := fmt.Sprintf("start the daemon: brokerd ended with status %d", status)
+	if status == daemonRefused {
+		message = "start the daemon: brokerd refuses to serve here"
+	}
+	return &ipc.Error{
+		Code:    ipc.CodeNoDaemon,
+		Message: message,
+		Hint:    "run brokerd in a terminal to see why, or read " + logFile,
+	}
+}
+
+// spawnDaemon starts brokerd so that it outlives this program and holds
+// nothing of it: an SDK waits for as long as anybody has its helper's standard
+// output or error open. The channel delivers the exit status if it ends.
+func (a *app) spawnDaemon() (<-chan int, error) {
+	path, err := sibling("brokerd")
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path) // without a context: it is to stay
+	cmd.Dir = "/"
+	cmd.Env = daemonEnv(a.env)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil { // fds 0 to 2 are /dev/null
+		return nil, err
+	}
+	ended := make(chan int, 1) // takes the one status without a reader
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		ended <- cmd.ProcessState.ExitCode()
+	}()
+	return ended, nil
+}
+
+// sibling returns the path of another of our programs, which stands beside
+// this one: PATH is the caller's and proves nothing.
+func sibling(name string) (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+	return filepath.Join(filepath.Dir(exe), name), nil
+}
+
+// daemonNames and daemonPrefixes are what a daemon may know of the shell that
+// happened to start it. brokerd enforces a list of its own.
+func daemonNames() []string {
+	return []string{
+		"HOME", "USER", "LOGNAME", "LANG", "TZ",
+		"XDG_RUNTIME_DIR", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP",
+		"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "GOCOVERDIR",
+	}
+}
+
+func daemonPrefixes() []string { return []string{"LC_", "BROKER_"} }
+
+// daemonPath is the PATH of a daemon that a client starts.
+const daemonPath = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+// daemonEnv reduces an environment to what a daemon may know.
+func daemonEnv(env []string) []string {
+	out := []string{daemonPath}
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		if slices.Contains(daemonNames(), name) ||
+			slices.ContainsFunc(daemonPrefixes(), func(p string) bool { return strings.HasPrefix(name, p) }) {
+			out = append(out, entry)
+		}
+	}
+	return out
+}

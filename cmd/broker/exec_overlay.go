@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"credbroker/internal/atomicfile"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// maxOverlay is the longest overlay, in bytes, that is looked into for its
+// first line.
+const maxOverlay = 32 << 20
+
+// sharedConfig reads the caller's AWS files, which must be those that brokerd
+// reads: a child of exec would otherwise see profiles that broker knows nothing
+// of, or knows by other properties.
+func (a *app) sharedConfig(serves ipc.Serves) (*awsconfig.Config, error) {
+	files, err := a.awsFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range []struct{ variable, caller, daemon string }{
+		{"AWS_CONFIG_FILE", files.Config, serves.AWSConfigFile},
+		{"AWS_SHARED_CREDENTIALS_FILE", files.Credentials, serves.AWSCredentialsFile},
+	} {
+		if !samePath(pair.caller, pair.daemon) {
+			return nil, &ipc.Error{
+				Code:    ipc.CodeRefused,
+				Message: fmt.Sprintf("the child would read %s, but brokerd reads %s", pair.caller, pair.daemon),
+				Hint:    "unset " + pair.variable + " or set it to that file, or name yours in [aws] of broker's config",
+			}
+		}
+	}
+	return awsconfig.Load(files)
+}
+
+// samePath reports whether two paths are one file, or one name of a file that
+// does not exist.
+func samePath(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// checkOutranked refuses to start a child that would take the profile's
+// credentials from ~/.aws/credentials: SDKs prefer what stands there to the
+// config file, whatever that says.
+func checkOutranked(config *awsconfig.Config, profile string) error {
+	key, pos, found := config.SourceInCredentials(profile)
+	if !found {
+		return nil
+	}
+	return &ipc.Error{
+		Code:    ipc.CodeRefused,
+		Message: fmt.Sprintf("%s: %s of profile %s outranks broker: a child would use it", pos, key, profile),
+		Hint:    fmt.Sprintf("remove the section [%s] from that file once its key is stored: broker add %s", profile, profile),
+	}
+}
+
+// sendsToBroker reports whether the user's own files already make SDKs ask
+// this broker for a profile, and nothing in them comes before that.
+func sendsToBroker(config *awsconfig.Config, exe, profile string) bool {
+	p, ok := config.Profile(profile)
+	if !ok {
+		return false
+	}
+	program, asked, ok := awsconfig.HelperCommand(p.Get("credential_process"))
+	if !ok || asked != profile || !samePath(program, exe) {
+		return false
+	}
+	for _, key := range []string{"aws_access_key_id", "role_arn", "source_profile", "credential_source", "web_identity_token_file", "sso_session", "sso_start_url", "login_session"} {
+		if p.Get(key) != "" {
+			return false
+		}
+	}
+	_, _, outranked := config.SourceInCredentials(profile)
+	return !outranked
+}
+
+// overlay returns the path of the config file that the child is to use in
+// place of the user's, or "" when the user's own does.
+func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile string) (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find broker: %w", err)
+	}
+	if sendsToBroker(config, exe, profile) {
+		return "", nil
+	}
+	original := config.Files().Config
+	data, err := os.ReadFile(original)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the AWS config: %w", err)
+	}
+	text, err := awsconfig.Overlay(awsconfig.OverlayOptions{Original: original, Config: data, Served: serves.Profiles, Broker: exe})
+	clear(data)
+	if err != nil {
+		return "", err
+	}
+	return writeOverlay(serves.OverlayDir, text)
+}
+
+// writeOverlay writes an overlay under a name that says whose it is: the login
+// session, by its leader's pid and start time, and the content. The daemon
+// removes it when that session is gone, not we: the child may leave programs
+// behind that go on using it.
+func writeOverlay(dir string, text []byte) (string, error) {
+	leader, err := unix.Getsid(0)
+	if err != nil {
+		return "", fmt.Errorf("write the overlay: %w", err)
+	}
+	started, err := startTime(leader)
+	if err != nil { // the session has outlived its leader: then it is ours
+		leader = os.Getpid()
+		if started, err = startTime(leader); err != nil {
+			return "", fmt.Errorf("write the overlay: %w", err)
+		}
+	}
+	sum := sha256.Sum256(text)
+	path := filepath.Join(dir, fmt.Sprintf("%d-%s-%s.config", leader, started, hex.EncodeToString(sum[:8])))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("write the overlay: %w", err)
+	}
+	if err := atomicfile.Write(path, text, 0o400); err != nil {
+		return "", fmt.Errorf("write the overlay: %w", err)
+	}
+	return path, nil
+}
+
+// startTime returns when a process started, in clock ticks since boot, as the
+// kernel prints it: field 22 of /proc/PID/stat, proc_pid_stat(5). The second
+// field, a name in parentheses, may hold anything.
+func startTime(pid int) (string, error) {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 20 {
+		return "", fmt.Errorf("/proc/%d/stat is not one", pid)
+	}
+	return fields[19], nil
+}
+
+// overlaid returns the user's own config file behind path, if path is an
+// overlay in dir.
+func overlaid(dir, path string) (original string, ok bool) {
+	if filepath.Dir(filepath.Clean(path)) != filepath.Clean(dir) {
+		return "", false
+	}
+	data, err := atomicfile.Read(path, maxOverlay)
+	if err != nil {
+		return "", false
+	}
+	return awsconfig.OverlayOriginal(data)
+}

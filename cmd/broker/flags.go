@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// line is a command line taken apart by the flag rule: flags may stand
+// anywhere before "--", a word never turns into a flag nor a flag into a word,
+// and what exec runs is handed over untouched.
+//
+// urfave/cli v2 stops reading flags at the first word and drops "--" without a
+// trace, so it is given the flags alone and the words stay here.
+type line struct {
+	path  []string // the command, and its subcommand if it has them
+	flags []string // in a form that urfave/cli parses: --name or --name=value
+	words []string // the arguments of every command but exec's child
+	child []string // exec only: what to run, and its arguments
+}
+
+// lineParser reads one command line against a table of commands.
+type lineParser struct {
+	commands []*cli.Command
+	// isProfile tells exec, when there is no "--", whether its first word
+	// names a profile or begins the child's command line.
+	isProfile func(name string) bool
+}
+
+// parse takes args apart. Its errors are of code usage and name the nearest
+// command or flag.
+func (p lineParser) parse(args []string) (line, error) {
+	head, rest, dashed := args, []string(nil), false
+	if i := slices.Index(args, "--"); i >= 0 {
+		head, rest, dashed = args[:i], args[i+1:], true
+	}
+	if len(head) > 0 && head[0] == "help" {
+		return line{path: head}, nil
+	}
+	var l line
+	var leaf *cli.Command
+	for i := 0; i < len(head); i++ {
+		if isFlag(head[i]) {
+			used, err := p.flag(&l, leaf, head[i:])
+			if err != nil {
+				return line{}, err
+			}
+			i += used - 1
+			continue
+		}
+		if leaf == nil || len(leaf.Subcommands) > 0 {
+			next, err := p.descend(leaf, head[i])
+			if err != nil {
+				return line{}, err
+			}
+			leaf = next
+			l.path = append(l.path, leaf.Name)
+			continue
+		}
+		if leaf.Name == execName && !dashed && p.childBegins(l, head[i:]) {
+			l.child = head[i:]
+			break
+		}
+		l.words = append(l.words, head[i])
+	}
+	if err := checkFlags(l, leaf); err != nil {
+		return line{}, err
+	}
+	if leaf != nil && leaf.Name == execName {
+		if dashed {
+			l.child = rest
+		}
+		return l, nil
+	}
+	l.words = append(l.words, rest...)
+	return l, nil
+}
+
+// childBegins reports whether the first of tail begins the child's command
+// line, where everything belongs to the child, its flags included.
+func (p lineParser) childBegins(l line, tail []string) bool {
+	switch {
+	case len(l.words) > 0 || l.has("profile"):
+		return true
+	case len(tail) == 1:
+		return false
+	default:
+		return !p.isProfile(tail[0])
+	}
+}
+
+// has reports whether a flag was given.
+func (l line) has(name string) bool {
+	return slices.ContainsFunc(l.flags, func(f string) bool {
+		return f == "--"+name || strings.HasPrefix(f, "--"+name+"=")
+	})
+}
+
+// isFlag reports whether a word of the command line is a flag. "-" is a word.
+func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
+
+// flag reads the flag at the head of tail, with its value, into l and returns
+// how many words it took. Before the command is known every command's flags
+// are; checkFlags looks again when it is.
+func (p lineParser) flag(l *line, leaf *cli.Command, tail []string) (int, error) {
+	given, value, hasValue := strings.Cut(tail[0], "=")
+	known := flagsOf(leaf)
+	if leaf == nil || len(leaf.Subcommands) > 0 {
+		known = allFlags(p.commands)
+	}
+	flag := findFlag(known, strings.TrimLeft(given, "-"))
+	if flag == nil {
+		return 0, unknownFlag(given, known)
+	}
+	name := "--" + flag.Names()[0]
+	switch {
+	case isSwitch(flag) && !hasValue:
+		l.flags = append(l.flags, name)
+		return 1, nil
+	case hasValue:
+		l.flags = append(l.flags, name+"="+value)
+		return 1, nil
+	case len(tail) < 2:
+		return 0, usagef("flag %s needs a value", given)
+	}
+	l.flags = append(l.flags, name+"="+tail[1])
+	return 2, nil
+}
+
+// checkFlags refuses a flag that stood before the command and is not one of
+// the command's own.
+func checkFlags(l line, leaf *cli.Command) error {
+	for _, given := range l.flags {
+		name, _, _ := strings.Cut(given, "=")
+		if findFlag(flagsOf(leaf), strings.TrimLeft(name, "-")) == nil {
+			return unknownFlag(name, flagsOf(leaf))
+		}
+	}
+	return nil
+}
+
+// descend returns the command that word names under parent.
+func (p lineParser) descend(parent *cli.Command, word string) (*cli.Command, error) {
+	commands := p.commands
+	if parent != nil {
+		commands = parent.Subcommands
+	}
+	for _, c := range commands {
+		if c.HasName(word) {
+			return c, nil
+		}
+	}
+	err := usagef("unknown command %q", word)
+	if near := cli.SuggestCommand(commands, word); near != "" {
+		err.Hint = "did you mean " + near + "? " + err.Hint
+	}
+	return nil, err
+}
+
+// helpFlag and versionFlag are known everywhere: urfave/cli adds them itself.
+func globalFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}},
+		&cli.BoolFlag{Name: "version"},
+	}
+}
+
+// flagsOf returns the flags that a command takes; nil is broker itself.
+func flagsOf(c *cli.Command) []cli.Flag {
+	if c == nil {
+		return globalFlags()
+	}
+	return append(slices.Clone(c.Flags), globalFlags()[0])
+}
+
+// allFlags returns the flags of every command. Commands agree on whether a
+// flag takes a value; a test holds them to it.
+func allFlags(commands []*cli.Command) []cli.Flag {
+	flags := globalFlags()
+	for _, c := range commands {
+		flags = append(flags, c.Flags...)
+		flags = append(flags, allFlags(c.Subcommands)...)
+	}
+	return flags
+}
+
+// findFlag returns the flag of that name, or nil.
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+// isSwitch reports whether a flag stands without a value.
+func isSwitch(f cli.Flag) bool {
+	_, ok := f.(*cli.BoolFlag)
+	return ok
+}
+
+// unknownFlag is the refusal of a flag that is in no table.
+func unknownFlag(given string, known []cli.Flag) error {
+	err := usagef("unknown flag %s", given)
+	if near := cli.SuggestFlag(known, strings.TrimLeft(given, "-"), false); near != "" {
+		err.Hint = "did you mean " + near + "? " + err.Hint
+	}
+	return err
+}

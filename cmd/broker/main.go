@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command broker is the client: it carries requests from the command line and
+// from AWS SDKs to brokerd, and prints what comes back.
+//
+// It links no keyring library, no AWS SDK and no HTTP, and credential-process
+// is dispatched before any command line is built: SDKs run it at every turn.
+// Standard output is data. It holds a long-lived secret only during add, as a
+// secret.String, on the way to a broker-vault worker.
+package main
+
+import (
+	"os"
+	"time"
+)
+
+func main() {
+	a := &app{
+		args:   os.Args[1:],
+		env:    os.Environ(),
+		getenv: os.Getenv,
+		uid:    os.Getuid(),
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+		now:    time.Now,
+	}
+	if len(a.args) > 0 && a.args[0] == helperName {
+		os.Exit(a.credentialProcess(a.args[1:]))
+	}
+	os.Exit(a.run())
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"credbroker/internal/ipc"
+	"credbroker/internal/tty"
+)
+
+// terminal puts the daemon's prompts to the user on the controlling terminal.
+// It is an ipc.Surface.
+type terminal struct {
+	tty *tty.TTY
+}
+
+var _ ipc.Surface = (*terminal)(nil)
+
+// helperSurface is the helper's terminal, only where a question cannot disturb
+// the program that runs the helper: in canonical mode and in the foreground.
+func helperSurface() (*terminal, bool) {
+	t, err := tty.Open()
+	if err != nil {
+		return nil, false
+	}
+	if !t.Usable() {
+		_ = t.Close() // nothing was written
+		return nil, false
+	}
+	return &terminal{tty: t}, true
+}
+
+// Prompt asks for one code. The daemon's next line withdraws the question
+// through ctx. An empty line cancels what the code is for.
+func (t *terminal) Prompt(ctx context.Context, p ipc.Prompt) (string, error) {
+	if p.Kind != ipc.PromptMFA {
+		return "", fmt.Errorf("this release cannot ask for %q", p.Kind)
+	}
+	if why := reasonText(p.Reason); why != "" {
+		fmt.Fprintf(t.tty, "broker: %s\n", why)
+	}
+	for {
+		line, err := t.tty.ReadLine(ctx, promptText(p))
+		if errors.Is(err, io.EOF) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		code := strings.TrimSpace(line)
+		if code == "" || validCode(code) {
+			return code, nil
+		}
+		fmt.Fprintln(t.tty, "broker: a code has six digits; an empty line cancels")
+	}
+}
+
+// Event has nothing to show: no operation of this release reports progress.
+func (t *terminal) Event(json.RawMessage) {}
+
+// promptText names the device and what waits for it.
+func promptText(p ipc.Prompt) string {
+	device := p.SerialNumber
+	if p.Profile != "" {
+		device += " (" + p.Profile + ")"
+	}
+	return "MFA code for " + device + ": "
+}
+
+// reasonText says why a code is asked for again.
+func reasonText(reason string) string {
+	switch reason {
+	case ipc.ReasonWrongCode:
+		return "AWS did not accept that code"
+	case ipc.ReasonUsedCode:
+		return "that code was used before: wait for the next one"
+	}
+	return ""
+}
+
+// validCode reports whether code is what a device shows: six digits.
+func validCode(code string) bool {
+	return len(code) == 6 && strings.Trim(code, "0123456789") == ""
+}
+
+// foreground returns the surface of a command that a user runs in a terminal,
+// and what to tell the daemon of it.
+func foregroundSurface() (ipc.Surface, ipc.Ask) {
+	t, ok := helperSurface()
+	if !ok {
+		return nil, ipc.AskNowhere
+	}
+	return t, ipc.AskTerminal
+}
+
+// confirm asks a yes-or-no question; anything but y or yes is no. Without a
+// terminal it is a usage error that names --yes.
+func (a *app) confirm(ctx context.Context, question string) (bool, error) {
+	t, ok := helperSurface()
+	if !ok {
+		err := usagef("there is no terminal to ask on: %s", question)
+		err.Hint = "add --yes to go ahead without being asked"
+		return false, err
+	}
+	line, err := t.tty.ReadLine(ctx, question+" [y/N] ")
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", nil
+}
