@@ -130,6 +130,11 @@ func constant(value ast.Expr) bool {
 	case *ast.UnaryExpr:
 		return constant(v.X)
 	case *ast.CallExpr:
+		if text, ok := v.Fun.(*ast.Ident); ok && len(v.Args) == 1 {
+			// A sentinel of a type of its own, such as sentinel("gone").
+			lit, ok := v.Args[0].(*ast.BasicLit)
+			return ok && lit.Kind == token.STRING && text.Name != "string"
+		}
 		sel, ok := v.Fun.(*ast.SelectorExpr)
 		if !ok {
 			return false
