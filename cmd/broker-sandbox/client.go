@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -90,7 +89,7 @@ type client struct {
 
 // endpointFlag adds --endpoint; the function it returns gives the client once
 // the flags are parsed.
-func endpointFlag(set *flag.FlagSet) func() (*client, error) {
+func endpointFlag(set options) func() (*client, error) {
 	endpoint := set.String("endpoint", "", "`URL` that \"broker-sandbox serve\" printed")
 	return func() (*client, error) {
 		u, err := url.Parse(*endpoint)
@@ -146,10 +145,10 @@ func (c *client) do(ctx context.Context, method, path string, params any) (io.Re
 }
 
 func (a *app) code(ctx context.Context, args []string) error {
-	set := a.flags("code", codeHelp)
+	set := a.options("code", codeHelp)
 	connect := endpointFlag(set)
 	serial := set.String("serial", "", "serial `number` of the device; the first user's if not given")
-	if err := parseNone(set, args); err != nil {
+	if err := set.parseNone(args); err != nil {
 		return err
 	}
 	c, err := connect()
@@ -170,11 +169,11 @@ func (a *app) code(ctx context.Context, args []string) error {
 }
 
 func (a *app) log(ctx context.Context, args []string) error {
-	set := a.flags("log", logHelp)
+	set := a.options("log", logHelp)
 	connect := endpointFlag(set)
 	asJSON := set.Bool("json", false, "print one JSON object a line")
 	follow := set.Bool("follow", false, "go on printing until the account ends")
-	if err := parseNone(set, args); err != nil {
+	if err := set.parseNone(args); err != nil {
 		return err
 	}
 	c, err := connect()
@@ -225,9 +224,9 @@ func (a *app) printLog(r io.Reader, asJSON bool) error {
 }
 
 func (a *app) set(ctx context.Context, args []string) error {
-	set := a.flags("set", setHelp)
+	set := a.options("set", setHelp)
 	connect := endpointFlag(set)
-	knobs, err := parse(set, args)
+	knobs, err := set.parse(args)
 	if err != nil {
 		return err
 	}
@@ -242,9 +241,9 @@ func (a *app) set(ctx context.Context, args []string) error {
 }
 
 func (a *app) reset(ctx context.Context, args []string) error {
-	set := a.flags("reset", resetHelp)
+	set := a.options("reset", resetHelp)
 	connect := endpointFlag(set)
-	if err := parseNone(set, args); err != nil {
+	if err := set.parseNone(args); err != nil {
 		return err
 	}
 	c, err := connect()

@@ -111,42 +111,52 @@ func (a *app) fail(err error) int {
 	return exitError
 }
 
-// flags returns an empty flag set whose help begins with text.
-func (a *app) flags(name, text string) *flag.FlagSet {
-	set := flag.NewFlagSet(name, flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.Usage = func() {
-		fmt.Fprintf(a.stdout, "%s\nOPTIONS:\n", text)
-		set.VisitAll(func(f *flag.Flag) {
-			value, usage := flag.UnquoteUsage(f)
-			fmt.Fprintf(a.stdout, "   %-22s %s\n", strings.TrimSpace("--"+f.Name+" "+value), usage)
-		})
-		fmt.Fprintf(a.stdout, "   %-22s %s\n", "--help", "show this help")
-	}
-	return set
+// options are the flags of one command, and its help.
+type options struct {
+	*flag.FlagSet
+	text string
+	out  io.Writer
 }
 
-// parse reads flags wherever they stand and returns the other words.
-func parse(set *flag.FlagSet, args []string) ([]string, error) {
+func (a *app) options(name, text string) options {
+	o := options{flag.NewFlagSet(name, flag.ContinueOnError), text, a.stdout}
+	o.SetOutput(io.Discard)
+	o.Usage = func() {} // parse decides
+	return o
+}
+
+// parse reads flags wherever they stand and returns the other words. After
+// --help it prints the help and returns flag.ErrHelp.
+func (o options) parse(args []string) ([]string, error) {
 	var words []string
 	for {
-		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+		if err := o.Parse(args); errors.Is(err, flag.ErrHelp) {
+			o.help()
 			return nil, err
 		} else if err != nil {
-			return nil, usagef("%s: %w", set.Name(), err)
+			return nil, usagef("%s: %w", o.Name(), err)
 		}
-		if set.NArg() == 0 {
+		if o.NArg() == 0 {
 			return words, nil
 		}
-		words, args = append(words, set.Arg(0)), set.Args()[1:]
+		words, args = append(words, o.Arg(0)), o.Args()[1:]
 	}
 }
 
 // parseNone is parse for commands without other words.
-func parseNone(set *flag.FlagSet, args []string) error {
-	words, err := parse(set, args)
+func (o options) parseNone(args []string) error {
+	words, err := o.parse(args)
 	if err == nil && len(words) > 0 {
-		return usagef("%s: unexpected argument %q", set.Name(), words[0])
+		return usagef("%s: unexpected argument %q", o.Name(), words[0])
 	}
 	return err
+}
+
+func (o options) help() {
+	fmt.Fprintf(o.out, "%s\nOPTIONS:\n", o.text)
+	o.VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		fmt.Fprintf(o.out, "   %-19s  %s\n", strings.TrimSpace("--"+f.Name+" "+value), usage)
+	})
+	fmt.Fprintf(o.out, "   %-19s  %s\n", "--help", "show this help")
 }

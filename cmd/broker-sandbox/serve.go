@@ -35,11 +35,11 @@ DESCRIPTION:
 `
 
 func (a *app) serve(ctx context.Context, args []string) error {
-	set := a.flags("serve", serveHelp)
+	set := a.options("serve", serveHelp)
 	listen := set.String("listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
 	useTLS := set.Bool("tls", false, "serve https with a certificate authority of its own")
 	readyFile := set.String("ready-file", "", "also write the document to this `file` (0600), and remove it at the end")
-	if err := parseNone(set, args); err != nil {
+	if err := set.parseNone(args); err != nil {
 		return err
 	}
 	if err := checkLoopback(*listen); err != nil {

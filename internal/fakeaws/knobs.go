@@ -5,6 +5,7 @@ package fakeaws
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -161,7 +162,7 @@ func (k *knobs) set(name, value string) error {
 	var err error
 	switch name {
 	case "now":
-		k.offset, err = time.ParseDuration(value)
+		k.offset, err = duration(value, math.MinInt64)
 	case "totp_step":
 		k.totpStep, err = duration(value, 10*time.Millisecond)
 	case "session_life":
