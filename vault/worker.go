@@ -35,7 +35,7 @@ type SessionToken struct {
 
 // Limits bound what a worker waits for.
 type Limits struct {
-	Dialog time.Duration // opening a store, while its own dialog may be up
+	Dialog time.Duration // opening a store that may show a dialog of its own
 	Call   time.Duration // one call of a store
 	AWS    time.Duration // one call of AWS, connecting included
 }
@@ -43,31 +43,31 @@ type Limits struct {
 // DefaultLimits are those of the product. A user needs up to a minute to find
 // and answer a password dialog; a store without one answers in milliseconds.
 func DefaultLimits() Limits {
-	return Limits{Dialog: 60 * time.Second, Call: 5 * time.Second, AWS: 15 * time.Second}
+	return Limits{Dialog: ipc.DialogTime, Call: ipc.KeychainTime, AWS: ipc.AWSTime}
 }
 
-// Budget returns the longest time that op may take: the sum of its deadlines.
-// A worker that is still there after it is stuck in a library and must end.
-func (l Limits) Budget(op string) time.Duration {
-	open, probe := l.Dialog+l.Call, 4*l.Call // open; set, get, delete, get
-	switch op {
-	case ipc.OpProbe:
-		return open + probe
-	case ipc.OpPut:
-		return open + 3*l.Call + 2*l.AWS
-	case ipc.OpDelete:
-		return open + l.Call + probe
-	case ipc.OpSessionToken, ipc.OpCallerIdentity, ipc.OpListMFADevices:
-		return open + l.Call + probe + l.AWS
-	case ipc.OpRecover:
-		return recoverBudget
+// Budget returns the longest time that a request may take: the sum of its
+// deadlines. A worker that is still there after it is stuck in a library and
+// must end; whoever started it kills it ipc.KillDelay later.
+func Budget(op string, params json.RawMessage) time.Duration {
+	budget := ipc.Limit(op) - ipc.KillDelay
+	if hasDialog(params) {
+		budget += ipc.DialogTime - ipc.KeychainTime
 	}
-	return l.Call
+	return budget
 }
 
-// recoverBudget bounds a recover, whatever the number of items: what it does
-// not reach in time is reported as such.
-const recoverBudget = 5 * time.Minute
+// hasDialog reports whether the store of a request can ask its user.
+func hasDialog(params json.RawMessage) bool {
+	var p struct {
+		Store ipc.Store `json:"store"`
+	}
+	// What is malformed here is refused where it is decoded in earnest.
+	return json.Unmarshal(params, &p) == nil && asks(p.Store)
+}
+
+// asks reports whether a store can show a dialog of its own.
+func asks(store ipc.Store) bool { return store.Backend == "secret-service" }
 
 // Options are what a Worker is made of. All but Limits are required.
 type Options struct {
@@ -106,7 +106,7 @@ func (w *Worker) Run(ctx context.Context, op string, params json.RawMessage) (re
 			}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, w.o.Limits.Budget(op))
+	ctx, cancel := context.WithTimeout(ctx, Budget(op, params))
 	defer cancel()
 	out, err := w.run(ctx, op, params)
 	if err != nil {
@@ -157,7 +157,11 @@ func with[P any](ctx context.Context, op string, params json.RawMessage, f func(
 
 // open opens the store of a request. The store's own dialog may be up meanwhile.
 func (w *Worker) open(ctx context.Context, store ipc.Store, create bool) (*Store, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.o.Limits.Dialog+w.o.Limits.Call)
+	limit := w.o.Limits.Call
+	if asks(store) {
+		limit = w.o.Limits.Dialog
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	backend, err := w.o.Open(ctx, store, create)
 	if err != nil {

@@ -68,7 +68,7 @@ func serve(in io.Reader, out io.Writer) error {
 		return err
 	}
 	return ipc.ServeOne(context.Background(), in, out, func(ctx context.Context, c *ipc.Conversation) (json.RawMessage, error) {
-		watchdog.Reset(limits.Budget(c.Request.Op) + grace)
+		watchdog.Reset(vault.Budget(c.Request.Op, c.Request.Params) + grace)
 		return worker.Run(ctx, c.Request.Op, c.Request.Params)
 	})
 }
