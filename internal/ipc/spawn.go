@@ -39,16 +39,14 @@ const maxStderr = 4 << 10
 func Limit(op string) time.Duration {
 	keychain, aws := 0, 0
 	switch op {
-	case OpProbe: // write, read back, delete
-		keychain = 3
-	case OpDelete: // delete, prove absent
-		keychain = 2
-	case OpPut: // write, read back; whose key, which devices, and once more for a region that is closed
-		keychain, aws = 2, 3
-	case OpSessionToken, OpCallerIdentity:
-		keychain, aws = 1, 1
-	case OpListMFADevices: // the devices, and the user that they belong to
-		keychain, aws = 1, 2
+	case OpProbe: // open, write, read back, delete, prove absent
+		keychain = 5
+	case OpDelete: // open, read, delete, prove absent; of a missing item: open, read, probe
+		keychain = 6
+	case OpPut: // whose key, which devices; open, write, read back, clean up
+		keychain, aws = 4, 2
+	case OpSessionToken, OpCallerIdentity, OpListMFADevices: // open, read
+		keychain, aws = 2, 1
 	case OpRecover: // as many keys as there are: nobody has a hundred
 		return 10 * time.Minute
 	default:
@@ -184,17 +182,25 @@ func spends(params any) bool {
 	return false
 }
 
-// secretText is anything that could be a secret access key, a session token or
-// a code: what a library prints when it fails is not ours to vouch for.
-var secretText = regexp.MustCompile(`[A-Za-z0-9/+=_-]{32,}|\b[0-9]{6}\b`)
-
+// logComplaints logs what a worker wrote to its standard error. What a library
+// prints when it fails is not ours to vouch for: anything that could be a
+// secret access key, a session token or a code is taken out.
 func (w WorkerCommand) logComplaints(op string, c *capped) {
 	if w.Log == nil || len(c.buf) == 0 {
 		return
 	}
+	text := c.buf
+	if c.cut { // the first half of a secret would not look like one
+		text = bytes.TrimRight(text, secretAlphabet)
+	}
+	// Compiled here and not once: it is seldom needed, and never by a helper.
+	secrets := regexp.MustCompile(`[A-Za-z0-9/+=_-]{32,}|\b[0-9]{6}\b`)
 	w.Log.Warn("worker wrote to its standard error", "op", op, "cut", c.cut,
-		"text", secretText.ReplaceAllString(string(c.buf), "[redacted]"))
+		"text", string(secrets.ReplaceAll(text, []byte("[redacted]"))))
 }
+
+// secretAlphabet is what keys and tokens of AWS are made of.
+const secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/+=_-"
 
 // killGroup ends the process group that pid leads.
 func killGroup(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }
