@@ -147,10 +147,14 @@ func (c *Config) SSOSession(name string) (Profile, bool) {
 }
 
 // SourceInCredentials returns the first key in the credentials file that gives
-// a profile its credentials. SDKs rank most of these above credential_process
-// in the config file, so a profile that has one cannot be sent to broker there.
+// a profile its credentials, unless it is a credential_process that asks broker
+// for that profile. SDKs rank most of these above credential_process in the
+// config file, so a profile that has one cannot be sent to broker there.
 func (c *Config) SourceInCredentials(name string) (key string, pos Pos, found bool) {
 	p := c.credentials[name]
+	if _, asked, ok := HelperCommand(p.Get("credential_process")); ok && asked == name {
+		return "", Pos{}, false
+	}
 	for _, k := range sourceKeys() {
 		if at, ok := p.where[k]; ok && p.Get(k) != "" && (!found || at.Line < pos.Line) {
 			key, pos, found = k, at, true

@@ -24,17 +24,6 @@ func (r Route) Profile() ProfileSettings { return r.Path[0] }
 // Owner returns the settings of the profile under which the key is stored.
 func (r Route) Owner() ProfileSettings { return r.Path[len(r.Path)-1] }
 
-// Region returns the Region of the profile or of the nearest source that names
-// one, or "".
-func (r Route) Region() string {
-	for _, p := range r.Path {
-		if p.Region != "" {
-			return p.Region
-		}
-	}
-	return ""
-}
-
 // Route finds the stored key that a profile lives on, and the roles between.
 //
 // A key stored under a profile counts as static keys of that profile. The rules
@@ -129,8 +118,8 @@ func (w *walk) unserved(p Profile) error {
 		return unsupported(p, "login_session", "signs in with aws login")
 	}
 	if program, asked, ok := HelperCommand(p.Get("credential_process")); ok {
-		return nothing(p).hint("its credential_process is %s for profile %s; store the key: broker add %s",
-			show(program), show(asked), show(asked))
+		return nothing(p).hint("its credential_process asks %s for profile %s; store the key: broker add %s",
+			printable(program), asked, asked)
 	}
 	if p.Get("credential_process") != "" {
 		return unsupported(p, "credential_process", "runs a credential_process of its own")

@@ -195,28 +195,6 @@ func unknownKey(path string, pr prop, section string, keys []string) error {
 // says nothing.
 func (s Settings) Profile(name string) Override { return s.Profiles[name] }
 
-// Apply puts what broker's own config says about a profile before what the AWS
-// files say, and the defaults behind both.
-func (s Settings) Apply(p ProfileSettings) ProfileSettings {
-	o := s.Profiles[p.Profile]
-	p.MFASerial = first(o.MFASerial, p.MFASerial)
-	p.Region = first(o.Region, p.Region)
-	p.SessionDuration = first(o.SessionDuration, p.SessionDuration, s.Sessions.SessionDuration)
-	p.Role.Duration = first(o.RoleDuration, p.Role.Duration, s.Sessions.RoleDuration)
-	return p
-}
-
-// first returns the first value that is set.
-func first[T comparable](values ...T) T {
-	var zero T
-	for _, v := range values {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
-}
-
 // Render writes settings as a file that ParseSettings reads back as they are.
 // Values that are the default are left out. The error is of CodeUsage: a value
 // that ParseSettings would refuse.
