@@ -81,7 +81,7 @@ func show(name string) string {
 // printable returns text, quoted when it is not printable ASCII of moderate length.
 func printable(text string) string {
 	if len(text) > 1024 {
-		text = text[:1024] + "…"
+		text = text[:1024] + "..."
 	}
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
