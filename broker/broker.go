@@ -124,6 +124,7 @@ type Broker struct {
 	tasks tasks
 
 	offset atomic.Int64 // clock of AWS minus ours, in seconds
+	drift  atomic.Int64 // wall clock minus boot clock when offset was learnt
 
 	mu       sync.Mutex
 	sessions map[sessionID]*entry        // of GetSessionToken

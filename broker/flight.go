@@ -236,7 +236,10 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 		return nil, context.Cause(asking)
 	}
 	defer func() { d.turn <- struct{}{} }()
-	key, err := f.b.prepare(ctx, f.plan)
+	key, err := f.b.prepare(asking, f.plan)
+	if asking.Err() != nil {
+		return nil, context.Cause(asking)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +268,11 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 		default:
 			return nil, err
 		}
-		if wrong > maxWrong || spent > maxSpent || unsent > maxUnsent {
+		if wrong > maxWrong {
+			return nil, fail(ipc.CodeMFAWrong, "broker mfa -p "+f.plan.profile,
+				"AWS refused %d MFA codes for profile %s (device %s)", wrong, f.plan.profile, f.plan.id.serial)
+		}
+		if spent > maxSpent || unsent > maxUnsent {
 			return nil, err
 		}
 		t.refused <- err

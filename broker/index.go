@@ -253,11 +253,14 @@ func (x *index) replace(keys map[string]record) error {
 	defer x.mu.Unlock()
 	next := &state{V: stateVersion, Host: x.host, Keys: keys}
 	if x.state != nil {
-		next.Generation, next.Doomed = x.state.Generation, x.state.Doomed
+		next.Generation, next.Doomed = x.state.Generation, slices.Clone(x.state.Doomed)
 	} else if data, err := atomicfile.Read(x.previous(), maxState); err == nil {
 		if before, err := parseState(data); err == nil {
 			next.Generation = before.Generation
 		}
+	}
+	for _, r := range keys {
+		next.spare(r.Item)
 	}
 	if err := x.writeLocked(next); err != nil {
 		return err

@@ -81,8 +81,9 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 		}
 		old, now = s.Keys[params.Profile], b.newRecord(params, s.Keys)
 		s.Keys[params.Profile] = now
+		s.spare(now.Item)
 		if old.Item != "" && old.Item != now.Item {
-			s.Doomed = append(s.Doomed, doomed{params.Profile, old.AccessKeyID, old.Item})
+			s.condemn(params.Profile, old)
 		}
 		return nil
 	})
@@ -138,9 +139,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 		if key, ok = s.Keys[params.Profile]; !ok {
 			return fail(ipc.CodeNoKey, "broker list", "no key is stored for profile %q", params.Profile)
 		}
-		if !slices.ContainsFunc(s.Doomed, func(d doomed) bool { return d.Item == key.Item }) {
-			s.Doomed = append(s.Doomed, doomed{params.Profile, key.AccessKeyID, key.Item})
-		}
+		s.condemn(params.Profile, key)
 		return nil
 	})
 	if err != nil {
@@ -160,6 +159,12 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key removed", slog.String("profile", params.Profile), slog.String("access_key_id", key.AccessKeyID))
 	b.dropUnowned()
 	return key.key(params.Profile), nil
+}
+
+// condemn puts the item of a key on the list of those to be deleted.
+func (s *state) condemn(profile string, r record) {
+	s.spare(r.Item)
+	s.Doomed = append(s.Doomed, doomed{profile, r.AccessKeyID, r.Item})
 }
 
 // spare takes an item off the list of those to be deleted.

@@ -33,7 +33,11 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 		for _, f := range pending {
 			result.Cancelled = append(result.Cancelled, b.describe(f))
 			f.end(cancelled(f.plan))
-			<-f.done
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
 		}
 		return result, nil
 	case len(pending) == 0 && p == nil:

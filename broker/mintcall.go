@@ -34,7 +34,19 @@ func (b *Broker) reach(ctx context.Context, p *plan) error {
 		return wrap(err, "reach AWS for profile %s", p.profile)
 	}
 	b.offset.Store(int64(offset.Round(time.Second) / time.Second))
+	b.drift.Store(int64(b.driftNow()))
 	return nil
+}
+
+// clockMoved reports whether somebody set the wall clock since AWS was reached:
+// then the offset means nothing any more, and an Expiration neither.
+func (b *Broker) clockMoved() bool {
+	return (b.driftNow() - time.Duration(b.drift.Load())).Abs() > 2*time.Second
+}
+
+// driftNow returns how far the wall clock is ahead of the boot clock.
+func (b *Broker) driftNow() time.Duration {
+	return time.Duration(b.opts.Clock.Now().UnixNano()) - b.opts.Clock.Boot()
 }
 
 // prepare does all that can go wrong before a code is spent: it reaches AWS,
@@ -90,10 +102,19 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, key record, code str
 		return nil, e
 	}
 	e.id = p.id
+	if !b.owns(p.owner, key) {
+		return nil, fail(ipc.CodeNoKey, "", "key %s of profile %s was removed meanwhile", key.AccessKeyID, p.owner)
+	}
 	b.mu.Lock()
 	b.sessions[p.id] = e
 	b.mu.Unlock()
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "session made", slog.String("profile", p.owner),
 		slog.String("source_key_id", key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
 	return e, nil
+}
+
+// owns reports whether the index still has key.
+func (b *Broker) owns(profile string, key record) bool {
+	keys, err := b.index.snapshot()
+	return err == nil && keys[profile].AccessKeyID == key.AccessKeyID
 }

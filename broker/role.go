@@ -92,14 +92,15 @@ func (b *Broker) lastValidLocked(p *plan) *entry {
 // renew walks the plan from its root. A session that AWS refuses as expired or
 // unknown is dropped and made again, once.
 func (b *Broker) renew(ctx context.Context, p *plan, c caller) (*entry, error) {
-	e, err := b.walk(ctx, p, c)
-	if !hasCode(err, ipc.CodeAWSExpired, ipc.CodeAWSKeyUnknown) || len(p.roles) == 0 {
+	e, refused, err := b.walk(ctx, p, c)
+	if !refused {
 		return e, err
 	}
-	if b.sessionLost(p) && p.id.serial != "" && b.lastValid(p) != nil {
+	if p.id.serial != "" && b.sessionLost(p) && b.lastValid(p) != nil {
 		return nil, err // a prompt now would be one too early
 	}
-	return b.walk(ctx, p, c)
+	e, _, err = b.walk(ctx, p, c)
+	return e, err
 }
 
 // sessionLost reports whether the root session of p is gone.
@@ -109,10 +110,12 @@ func (b *Broker) sessionLost(p *plan) bool {
 	return !b.sessions[p.id].valid(b.opts.Clock)
 }
 
-func (b *Broker) walk(ctx context.Context, p *plan, c caller) (*entry, error) {
+// walk gets a session for each step of p, the root's first. refused says that
+// AWS did not take the session of a step for the next one.
+func (b *Broker) walk(ctx context.Context, p *plan, c caller) (e *entry, refused bool, err error) {
 	source, err := b.root(ctx, p, c)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	keys, families := roleKeys(p, source.creds.AccessKeyID)
 	for i := range p.roles {
@@ -126,12 +129,17 @@ func (b *Broker) walk(ctx context.Context, p *plan, c caller) (*entry, error) {
 				return b.assume(ctx, p, i, from, keys[i], families[i])
 			})
 			if err != nil {
-				return nil, err
+				return nil, isRefusal(err), err
 			}
 		}
 		source = e
 	}
-	return source, nil
+	return source, false, nil
+}
+
+// isRefusal reports whether AWS did not take the session that signed a call.
+func isRefusal(err error) bool {
+	return hasCode(err, ipc.CodeAWSExpired, ipc.CodeAWSKeyUnknown)
 }
 
 // root returns the session at the root of p: the cached one while it is valid,
@@ -174,7 +182,7 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 		creds, err = b.callAssumeRole(ctx, p, source, in)
 	}
 	if err != nil {
-		if hasCode(err, ipc.CodeAWSExpired, ipc.CodeAWSKeyUnknown) {
+		if isRefusal(err) {
 			b.drop(source)
 		}
 		return nil, wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
@@ -207,6 +215,11 @@ func (b *Broker) callAssumeRole(ctx context.Context, p *plan, source *entry, in 
 }
 
 func (b *Broker) assumeOnce(ctx context.Context, p *plan, source *entry, in AssumeRoleInput) (credproc.Credentials, error) {
+	if b.clockMoved() {
+		if err := b.reach(ctx, p); err != nil {
+			return credproc.Credentials{}, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
 	return b.opts.STS.AssumeRole(ctx, b.awsOf(p), source.creds, in)

@@ -89,7 +89,7 @@ func (b *Broker) opServes(context.Context, ipc.Request, conversation) (any, erro
 	slices.Sort(names)
 	served := []string{}
 	for _, name := range slices.Compact(names) {
-		if _, err := pl.plan(name); err == nil {
+		if _, err := pl.aws.Route(name, pl.hasKey); err == nil {
 			served = append(served, name)
 		}
 	}
