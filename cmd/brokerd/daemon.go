@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"credbroker/broker"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+	"credbroker/internal/paths"
+)
+
+// daemon is a broker with its place on this machine.
+type daemon struct {
+	places   paths.Places
+	log      *slog.Logger
+	file     *logFile
+	listener *ipc.Listener
+	broker   *broker.Broker
+}
+
+// newDaemon takes the socket, and then reads what it needs: whoever does not
+// get the socket leaves no trace. The error is a refusal, or ipc.ErrServed.
+func newDaemon(level slog.Level) (*daemon, error) {
+	uid := os.Getuid()
+	places, err := paths.Find(os.Getenv, uid)
+	if err != nil {
+		return nil, refusal{err}
+	}
+	file := &logFile{path: places.LogFile}
+	d := &daemon{
+		places: places,
+		file:   file,
+		log:    slog.New(slog.NewTextHandler(file, &slog.HandlerOptions{Level: level})),
+	}
+	d.listener, err = ipc.Listen(ipc.ListenOptions{
+		Socket: places.Socket, LockFile: places.LockFile, Name: "brokerd " + version, Log: d.log,
+	})
+	if err == nil {
+		d.broker, err = d.newBroker(uid)
+	}
+	if err == nil {
+		return d, nil
+	}
+	if !errors.Is(err, ipc.ErrServed) {
+		d.log.Error("refused to start", "error", err)
+	}
+	if d.listener != nil {
+		_ = d.listener.Close() // the refusal is what counts
+	}
+	return nil, refusal{err}
+}
+
+func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
+	// A config that breaks later leaves the last good one in force. At the
+	// start there is none, and a guess could be another vault or endpoint.
+	if _, err := awsconfig.LoadSettings(d.places.ConfigFile); err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("find the name of this host: %w", err)
+	}
+	bus := ipc.SessionBus(filepath.Join("/run/user", strconv.Itoa(uid)), os.Getenv("DBUS_SESSION_BUS_ADDRESS"), uid)
+	return broker.New(broker.Options{
+		Version:        version,
+		PID:            os.Getpid(),
+		UID:            uid,
+		StartedAt:      time.Now(),
+		Hostname:       host,
+		ProcDir:        "/proc",
+		BusAddress:     bus,
+		CommandEnviron: commandEnviron(os.Environ(), bus),
+		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, d.log),
+		STS:            awsSTS{},
+		Clock:          clock{},
+		Log:            d.log,
+		Places: broker.Places{
+			Home:               d.places.Home,
+			ConfigFile:         d.places.ConfigFile,
+			StateFile:          d.places.StateFile,
+			VaultDir:           d.places.VaultDir,
+			Socket:             d.places.Socket,
+			OverlayDir:         d.places.OverlayDir,
+			AWSConfigFile:      d.places.AWSConfigFile,
+			AWSCredentialsFile: d.places.AWSCredentialsFile,
+		},
+	})
+}
+
+// serve answers clients until ctx ends or the socket is lost. The lock is
+// given up last: by then nothing can write the index any more.
+func (d *daemon) serve(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	var ran error
+	group.Go(func() { ran = d.broker.Run(working) })
+	group.Go(func() { d.mind(ctx, end) })
+
+	d.log.Info("serving", "version", version, "process", os.Getpid(), "socket", d.places.Socket)
+	err := d.listener.Serve(ctx, graceful(ctx, d.broker.Converse))
+	end(nil)
+	stopWorking()
+	group.Wait()
+	if err == nil {
+		err = ran
+	}
+	if cerr := d.listener.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		d.log.Error("ended", "error", err)
+	} else {
+		d.log.Info("ended")
+	}
+	return err
+}

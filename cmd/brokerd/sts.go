@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"credbroker/broker"
+	"credbroker/credproc"
+	"credbroker/internal/awsapi"
+	"credbroker/internal/ipc"
+)
+
+// awsSTS calls AWS with temporary credentials. A client is made for each call:
+// it keeps no connection, and so a new certificate bundle is used at once.
+type awsSTS struct{}
+
+var _ broker.STS = awsSTS{}
+
+// Reach implements broker.STS.
+func (awsSTS) Reach(ctx context.Context, to ipc.AWS) (time.Duration, error) {
+	client, err := dial(to)
+	if err != nil {
+		return 0, err
+	}
+	offset, err := client.Reach(ctx)
+	return offset, coded(err)
+}
+
+// AssumeRole implements broker.STS.
+func (awsSTS) AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in broker.AssumeRoleInput) (credproc.Credentials, error) {
+	client, err := dial(to)
+	if err != nil {
+		return credproc.Credentials{}, err
+	}
+	credentials, err := client.Temporary(source).AssumeRole(ctx, awsapi.AssumeRoleInput{
+		RoleARN:           in.RoleARN,
+		RoleSessionName:   in.RoleSessionName,
+		ExternalID:        in.ExternalID,
+		SourceIdentity:    in.SourceIdentity,
+		Tags:              tags(in.Tags),
+		TransitiveTagKeys: in.TransitiveTagKeys,
+		DurationSeconds:   in.DurationSeconds,
+	})
+	return credentials, coded(err)
+}
+
+func tags(in map[string]string) []awsapi.Tag {
+	out := make([]awsapi.Tag, 0, len(in))
+	for key, value := range in {
+		out = append(out, awsapi.Tag{Key: key, Value: value})
+	}
+	slices.SortFunc(out, func(a, b awsapi.Tag) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+func dial(to ipc.AWS) (*awsapi.Client, error) {
+	client, err := awsapi.New(awsapi.Options{
+		Region:         to.Region,
+		Partition:      to.Partition,
+		STSEndpointURL: to.STSEndpointURL,
+		IAMEndpointURL: to.IAMEndpointURL,
+		CABundle:       to.CABundle,
+		HTTPSProxy:     to.HTTPSProxy,
+		UseFIPS:        to.UseFIPS,
+		UseDualStack:   to.UseDualStack,
+		ClockOffset:    time.Duration(to.ClockOffset) * time.Second,
+		Now:            time.Now,
+		UserAgent:      "broker/" + version,
+	})
+	return client, coded(err)
+}
+
+// coded returns an error of awsapi, or nil, as the protocol knows it. What is
+// not AWS's refusal is a setting that cannot be.
+func coded(err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *awsapi.Error
+	if !errors.As(err, &e) {
+		return &ipc.Error{Code: ipc.CodeConfigBroken, Message: "reach AWS: " + err.Error(), Hint: "see [aws] in the config of broker"}
+	}
+	out := &ipc.Error{Code: ipc.Code(e.Code), Message: e.Error()}
+	if e.ExplicitDeny {
+		out.Hint = "a policy denies it on purpose, as AWS does with a key that has leaked: ask an administrator"
+	}
+	return out
+}
