@@ -105,6 +105,19 @@ func (b *Broker) planner() (*planner, error) {
 	return &planner{aws: v.aws, settings: v.settings, keys: keys}, nil
 }
 
+// plan returns the plan of a profile by the files as they are now.
+func (b *Broker) plan(ctx context.Context, profile string) (*plan, error) {
+	pl, err := b.planner()
+	if err != nil {
+		return nil, err
+	}
+	p, err := pl.plan(profile)
+	if err == nil && p.key.AccountID == "" {
+		p, err = b.identify(ctx, p)
+	}
+	return p, err
+}
+
 // refresh reads what has changed on the disk.
 func (b *Broker) refresh() *view {
 	v := b.files.refresh()
@@ -128,11 +141,7 @@ func (b *Broker) opCredentials(ctx context.Context, r ipc.Request, c conversatio
 	if err := c.Decode(&params); err != nil {
 		return nil, err
 	}
-	pl, err := b.planner()
-	if err != nil {
-		return nil, err
-	}
-	p, err := pl.plan(params.Profile)
+	p, err := b.plan(ctx, params.Profile)
 	if err != nil {
 		return nil, err
 	}

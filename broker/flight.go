@@ -236,7 +236,7 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 		return nil, context.Cause(asking)
 	}
 	defer func() { d.turn <- struct{}{} }()
-	key, err := f.b.prepare(asking, f.plan)
+	err := f.b.prepare(asking, f.plan)
 	if asking.Err() != nil {
 		return nil, context.Cause(asking)
 	}
@@ -249,7 +249,7 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := f.try(ctx, d, key, t.code)
+		e, err := f.try(ctx, d, t.code)
 		switch {
 		case err == nil:
 			return e, nil
@@ -305,14 +305,14 @@ func backOff(asking context.Context, spent int, err error) error {
 }
 
 // try sends a code, unless AWS has seen it.
-func (f *flight) try(ctx context.Context, d *device, key record, code string) (*entry, error) {
+func (f *flight) try(ctx context.Context, d *device, code string) (*entry, error) {
 	if !isCode(code) {
 		return nil, fail(ipc.CodeUsage, "", "an MFA code has six digits")
 	}
 	if !f.b.claim(d, code) {
 		return nil, fail(ipc.CodeMFAUsed, "wait for the next one", "this MFA code was used before: wait for the next one")
 	}
-	e, err := f.b.sessionToken(ctx, f.plan, key, code)
+	e, err := f.b.sessionToken(ctx, f.plan, code)
 	if err != nil && !coded(err).Spent && !hasCode(err, ipc.CodeMFAWrong) {
 		f.b.release(d, code)
 	}

@@ -20,7 +20,7 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 	if params.Code != "" && !isCode(params.Code) {
 		return nil, fail(ipc.CodeUsage, "", "an MFA code has six digits")
 	}
-	pending, p, err := b.pendingFor(params.Profile)
+	pending, p, err := b.pendingFor(ctx, params.Profile)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +70,11 @@ func notPending() error {
 
 // pendingFor returns the flights, the oldest first: all of them, or the one
 // that serves profile, and the plan of profile if one is named.
-func (b *Broker) pendingFor(profile string) ([]*flight, *plan, error) {
+func (b *Broker) pendingFor(ctx context.Context, profile string) ([]*flight, *plan, error) {
 	var p *plan
 	if profile != "" {
-		pl, err := b.planner()
-		if err != nil {
-			return nil, nil, err
-		}
-		if p, err = pl.plan(profile); err != nil {
+		var err error
+		if p, err = b.plan(ctx, profile); err != nil {
 			return nil, nil, err
 		}
 	}

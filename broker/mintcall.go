@@ -18,10 +18,10 @@ func (b *Broker) awsOf(p *plan) ipc.AWS {
 	return to
 }
 
-func (b *Broker) item(p *plan, key record) ipc.ItemParams {
+func (b *Broker) item(p *plan) ipc.ItemParams {
 	return ipc.ItemParams{
-		Store: b.files.current().store(b.opts), Item: key.Item, Profile: p.owner,
-		AccessKeyID: key.AccessKeyID, AWS: b.awsOf(p),
+		Store: b.files.current().store(b.opts), Item: p.key.Item, Profile: p.owner,
+		AccessKeyID: p.key.AccessKeyID, AWS: b.awsOf(p),
 	}
 }
 
@@ -49,45 +49,60 @@ func (b *Broker) driftNow() time.Duration {
 	return time.Duration(b.opts.Clock.Now().UnixNano()) - b.opts.Clock.Boot()
 }
 
-// prepare does all that can go wrong before a code is spent: it reaches AWS,
-// learns whose key it is if it was stored unverified, and asks whether the
-// user has the device, if that is not the recorded one.
-func (b *Broker) prepare(ctx context.Context, p *plan) (record, error) {
-	key := p.key
-	if err := b.reach(ctx, p); err != nil {
-		return key, err
-	}
-	if key.AccountID == "" {
-		id, err := b.opts.Worker.CallerIdentity(ctx, b.item(p, key))
+// identify learns whose key it is that was stored without asking, and returns
+// the plan that follows from it.
+func (b *Broker) identify(ctx context.Context, p *plan) (*plan, error) {
+	type identity string // a name of its own among the shared calls
+	_, err := b.share(ctx, identity(p.key.Item), func(ctx context.Context) (*entry, error) {
+		if err := b.reach(ctx, p); err != nil {
+			return nil, err
+		}
+		id, err := b.opts.Worker.CallerIdentity(ctx, b.item(p))
 		if err != nil {
-			return key, wrap(err, "identify key %s of profile %s", key.AccessKeyID, p.owner)
+			return nil, wrap(err, "identify key %s of profile %s", p.key.AccessKeyID, p.owner)
 		}
+		key := p.key
 		key.AccountID, key.ARN, key.UserName = id.AccountID, id.ARN, id.UserName
-		if err := b.index.learn(p.owner, key); err != nil {
-			return key, err
-		}
+		return nil, b.index.learn(p.owner, key)
+	})
+	if err != nil {
+		return nil, err
 	}
-	if p.id.serial == "" || p.id.serial == key.SerialNumber {
-		return key, nil
+	pl, err := b.planner()
+	if err != nil {
+		return nil, err
 	}
-	found, err := b.opts.Worker.ListMFADevices(ctx, b.item(p, key))
+	return pl.plan(p.profile)
+}
+
+// prepare does what can go wrong before a code is spent: it reaches AWS, and
+// asks whether the user has the device, if that is not the recorded one.
+func (b *Broker) prepare(ctx context.Context, p *plan) error {
+	if err := b.reach(ctx, p); err != nil {
+		return err
+	}
+	if p.id.serial == "" || p.id.serial == p.key.SerialNumber {
+		return nil
+	}
+	found, err := b.opts.Worker.ListMFADevices(ctx, b.item(p))
 	if err != nil {
 		// A user need not have the permission to ask; then AWS will tell.
 		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "MFA devices not listed",
-			slog.String("access_key_id", key.AccessKeyID), slog.Any("error", err))
-		return key, nil
+			slog.String("access_key_id", p.key.AccessKeyID), slog.Any("error", err))
+		return nil
 	}
 	if !slices.ContainsFunc(found.Devices, func(d ipc.MFADevice) bool { return d.SerialNumber == p.id.serial }) {
-		return key, fail(ipc.CodeMFASerial, "correct mfa_serial; the devices are listed by: aws iam list-mfa-devices",
-			"profile %s: MFA device %s does not belong to %s", p.profile, p.id.serial, firstOf(key.ARN, key.AccessKeyID))
+		return fail(ipc.CodeMFASerial, "correct mfa_serial; the devices are listed by: aws iam list-mfa-devices",
+			"profile %s: MFA device %s does not belong to %s", p.profile, p.id.serial, firstOf(p.key.ARN, p.key.AccessKeyID))
 	}
-	return key, nil
+	return nil
 }
 
 // sessionToken makes one GetSessionToken call, with code if that is not empty,
 // and caches what it brings.
-func (b *Broker) sessionToken(ctx context.Context, p *plan, key record, code string) (*entry, error) {
-	params := ipc.SessionTokenParams{ItemParams: b.item(p, key), DurationSeconds: int(p.duration / time.Second)}
+func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry, error) {
+	key := p.key
+	params := ipc.SessionTokenParams{ItemParams: b.item(p), DurationSeconds: int(p.duration / time.Second)}
 	if code != "" {
 		params.SerialNumber, params.TokenCode = p.id.serial, code
 	}

@@ -156,11 +156,10 @@ func (b *Broker) root(ctx context.Context, p *plan, c caller) (*entry, error) {
 		return b.await(ctx, p, c)
 	}
 	return b.share(ctx, p.id, func(ctx context.Context) (*entry, error) {
-		key, err := b.prepare(ctx, p)
-		if err != nil {
+		if err := b.prepare(ctx, p); err != nil {
 			return nil, err
 		}
-		return b.sessionToken(ctx, p, key, "")
+		return b.sessionToken(ctx, p, "")
 	})
 }
 
