@@ -37,7 +37,8 @@ const overlayMark = "# made by broker exec, not to be edited, from "
 //     has no credentials in the child; one with a pair in the credentials file
 //     has them still, because that file stays in force;
 //   - what SDKs disagree about, and might read as a second source: sections
-//     and keys with quotes, colons or control characters.
+//     and keys with quotes, colons or control characters, and values that go on
+//     over several lines. Nested blocks such as "s3 =" stay.
 //
 // The error is of CodeConfigBroken when Config does not parse, else of CodeUsage.
 func Overlay(o OverlayOptions) ([]byte, error) {
@@ -156,10 +157,12 @@ func (s section) overlayHeader() string {
 }
 
 // overlays reports whether a property may stand in an overlay. botocore takes
-// ":" for "=", and a lone CR for the end of a line.
+// ":" for "=", and a lone CR for the end of a line; the SDK for Go makes a
+// property of its own of a continuation that has a "=".
 func (p prop) overlays() bool {
 	odd := func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }
 	return validName(p.key) && !strings.Contains(p.key, ":") && !strings.ContainsFunc(p.value, odd) &&
+		(strings.HasPrefix(p.value, "\n") || !strings.Contains(p.value, "\n")) &&
 		!isSecret(p.key) && p.key != "aws_access_key_id"
 }
 
@@ -171,7 +174,11 @@ func (p prop) write(buf *bytes.Buffer) {
 	}
 	fmt.Fprintf(buf, "%s =%s%s\n", p.key, between, lines[0])
 	for _, text := range lines[1:] {
-		fmt.Fprintf(buf, "  %s\n", text)
+		// Some SDKs look for comments and headers behind the indent as well,
+		// and skip white space that the grammar does not know.
+		if isNameByte(text[0]) {
+			fmt.Fprintf(buf, "  %s\n", text)
+		}
 	}
 }
 

@@ -50,5 +50,8 @@ func HelperCommand(process string) (program, profile string, ok bool) {
 	default:
 		return "", "", false
 	}
-	return words[0], profile, ValidProfileName(profile) == nil
+	if ValidProfileName(profile) != nil {
+		return "", "", false
+	}
+	return words[0], profile, true
 }
