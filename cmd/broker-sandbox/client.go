@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"credbroker/internal/fakeaws"
 )
@@ -101,14 +102,16 @@ func endpointFlag(set options) func() (*client, error) {
 		}
 		return &client{base: strings.TrimSuffix(*endpoint, "/") + fakeaws.ControlPath, http: &http.Client{
 			Transport: &http.Transport{
-				DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-				// The authority of --tls is not known here, and need not be:
-				// the peer is on loopback and is told nothing.
-				TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+				DialContext:     (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+				TLSClientConfig: insecure(),
 			},
 		}}, nil
 	}
 }
+
+// insecure accepts any certificate: the authority of --tls is not known here,
+// and need not be, for the peer is on loopback and is told nothing.
+func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
@@ -211,16 +214,26 @@ func (a *app) printLog(r io.Reader, asJSON bool) error {
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
-		serial := e.SerialNumber
-		if serial == "" {
-			serial = "-"
-		}
-		if _, err := fmt.Fprintf(a.stdout, "%s  %-17s  %-20s  %s  %s\n",
-			e.Time.Format(time.RFC3339), e.Action, e.AccessKeyID, serial, e.Result); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "%s  %-17s  %-20s  %s  %s\n", e.Time.Format(time.RFC3339),
+			column(e.Action), column(e.AccessKeyID), column(e.SerialNumber), column(e.Result)); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
+}
+
+// column is a word of the log, which anybody on this machine may have sent, fit
+// for a terminal.
+func column(word string) string {
+	if word == "" {
+		return "-"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) {
+			return r
+		}
+		return '?'
+	}, word)
 }
 
 func (a *app) set(ctx context.Context, args []string) error {

@@ -16,8 +16,6 @@ type apiError struct {
 	message string
 }
 
-func (e *apiError) Error() string { return e.code + ": " + e.message }
-
 // The codes whose status or text is needed in more than one place.
 const (
 	codeAccessDenied    = "AccessDenied"
