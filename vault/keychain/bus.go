@@ -34,8 +34,15 @@ type bus struct{ conn *dbus.Conn }
 // dial returns the connection, which was made before main if it could be.
 func dial(ctx context.Context) (bus, error) {
 	conn, err := bounded(ctx, "connect to the session bus", dbus.SessionBus)
+	var known *vault.Error
+	if err != nil && !errors.As(err, &known) && !errors.Is(err, context.Canceled) {
+		err = &vault.Error{
+			Kind: vault.ErrGone, Text: "connect to the session bus", Err: err,
+			Hint: "log in to the desktop, or keep keys in files: broker init --backend file",
+		}
+	}
 	if err != nil {
-		return bus{}, busError("connect to the session bus", err)
+		return bus{}, err
 	}
 	b := bus{conn}
 	// The library waits for Completed of its prompts without asking the bus to

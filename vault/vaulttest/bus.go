@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -90,6 +91,12 @@ func (b *Bus) Start() error {
 
 // Stop kills the bus. Whoever is connected to it notices.
 func (b *Bus) Stop() { b.daemon.kill() }
+
+// Freeze stops the bus without ending it: whoever calls it hangs until Thaw.
+func (b *Bus) Freeze() { b.daemon.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (b *Bus) Thaw() { b.daemon.signal(syscall.SIGCONT) }
 
 // Remove stops the bus and removes what it had.
 func (b *Bus) Remove() error {
