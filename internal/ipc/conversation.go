@@ -127,6 +127,9 @@ func (c *Conversation) Prompt(ctx context.Context, p Prompt) (string, error) {
 	case <-c.over:
 		return "", c.why()
 	case <-ctx.Done():
+		if err := c.why(); err != nil {
+			return "", err // the whole conversation is over: its last line follows
+		}
 		c.withdraw(q)
 		return "", context.Cause(ctx)
 	}

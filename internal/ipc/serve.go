@@ -32,7 +32,7 @@ const (
 )
 
 var (
-	errGone     = errors.New("the client hung up")
+	errGone     = protocolError("the client hung up")
 	errDeadline = &Error{Code: CodeDeadline, Message: "the client's deadline is over"}
 	errEnding   = &Error{
 		Code:    CodeNoDaemon,
