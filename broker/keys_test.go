@@ -210,9 +210,12 @@ func TestIndexLost(t *testing.T) {
 		"empty":          func(r *rig) { r.write("state/state.json", "") },
 		"another host":   func(r *rig) { r.edit("state/state.json", `"laptop"`, `"other"`) },
 		"another format": func(r *rig) { r.edit("state/state.json", `"v":1`, `"v":2`) },
-		"an older copy":  func(r *rig) { r.edit("state/state.json", `"generation":2`, `"generation":1`); r.edit("state/state.json.1", `"generation":1`, `"generation":2`) },
-		"a bad item":     func(r *rig) { r.edit("state/state.json", "broker.v1.", "/etc/passwd") },
-		"a link":         func(r *rig) { r.rm("state/state.json"); _ = os.Symlink("state.json.1", r.path("state/state.json")) },
+		"an older copy": func(r *rig) {
+			r.edit("state/state.json", `"generation":2`, `"generation":1`)
+			r.edit("state/state.json.1", `"generation":1`, `"generation":2`)
+		},
+		"a bad item": func(r *rig) { r.edit("state/state.json", "broker.v1.", "/etc/passwd") },
+		"a link":     func(r *rig) { r.rm("state/state.json"); _ = os.Symlink("state.json.1", r.path("state/state.json")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, ready, func(t *testing.T, r *rig) {

@@ -399,7 +399,7 @@ func TestCacheProperties(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				profiles := []string{"dev", "one", "two", "three"}
 				lives := []time.Duration{0, 0, 15 * time.Minute, time.Hour} // 0: as long as asked for
-				valid := map[string]time.Time{} // by profile: until when something can be served
+				valid := map[string]time.Time{}                             // by profile: until when something can be served
 				for range 60 {
 					r.aws.mu.Lock()
 					r.aws.life = lives[random.IntN(len(lives))]

@@ -81,7 +81,10 @@ func planCases() []planCase {
 		{name: "region of the source", profile: "two", aws: "[profile dev]\nregion = eu-west-1\n" + one + "region = eu-west-2\n" + two},
 		{name: "region of broker's config", profile: "dev", own: "[aws]\nregion = ca-central-1\n"},
 		{name: "region of broker's profile", profile: "dev", aws: "[profile dev]\nregion = eu-west-1\n", own: "[profile dev]\nregion = eu-west-2\n"},
-		{name: "partition of the key", profile: "dev", keys: with(func(r *record) { r.ARN = "arn:aws-cn:iam::111122223333:user/ann"; r.SerialNumber = "arn:aws-cn:iam::111122223333:mfa/ann" })},
+		{name: "partition of the key", profile: "dev", keys: with(func(r *record) {
+			r.ARN = "arn:aws-cn:iam::111122223333:user/ann"
+			r.SerialNumber = "arn:aws-cn:iam::111122223333:mfa/ann"
+		})},
 		{name: "fips and dualstack", profile: "dev", aws: "[profile dev]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = TRUE\n"},
 		{name: "endpoints", profile: "dev", aws: "[profile dev]\nendpoint_url = https://evil.example\nca_bundle = /evil\n", own: "[aws]\nendpoint_url = http://127.0.0.1:9\niam_endpoint_url = https://iam.example\nca_bundle = /ca.pem\nhttps_proxy = http://proxy.example:3128\n"},
 		{name: "durations of broker's config", profile: "one", aws: one + "duration_seconds = 1800\n", own: "[sessions]\nsession_duration = 36h\nrole_duration = 3h\n[profile one]\nrole_duration = 4h\n"},

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// TestNoRequestRunsOnAnOlderFile: each plan sees what was written before it,
+// also through a link and in a file that was not there.
+func TestNoRequestRunsOnAnOlderFile(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		region := func() string { return mustPlan(t, r, "dev").aws.Region }
+		r.write("aws/config", "[profile dev]\nregion = eu-west-1\n")
+		if got := region(); got != "eu-west-1" {
+			t.Errorf("%s", got)
+		}
+		r.write("aws/config", "[profile dev]\nregion = eu-west-2\n") // same size
+		if got := region(); got != "eu-west-2" {
+			t.Errorf("after a write: %s", got)
+		}
+		r.write("aws/credentials", "[dev]\nregion = eu-west-3\n")
+		if got := region(); got != "eu-west-3" {
+			t.Errorf("after a new file: %s", got)
+		}
+		r.rm("aws/credentials")
+		if got := region(); got != "eu-west-2" {
+			t.Errorf("after a removal: %s", got)
+		}
+		r.write("elsewhere/config", "[profile dev]\nregion = us-west-1\n")
+		r.rm("aws/config")
+		if err := os.Symlink(r.path("elsewhere/config"), r.path("aws/config")); err != nil {
+			t.Fatal(err)
+		}
+		if got := region(); got != "us-west-1" {
+			t.Errorf("after a link: %s", got)
+		}
+		r.write("elsewhere/config", "[profile dev]\nregion = us-west-2\n")
+		if got := region(); got != "us-west-2" {
+			t.Errorf("behind a link: %s", got)
+		}
+		r.write("other/config", "[profile dev]\nregion = sa-east-1\n")
+		r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[aws]\nconfig_file = "+r.path("other/config")+"\n")
+		if got := region(); got != "sa-east-1" {
+			t.Errorf("after another config_file: %s", got)
+		}
+		if s := r.status(); s.AWSConfigFile != r.path("other/config") {
+			t.Errorf("status: %s", s.AWSConfigFile)
+		}
+	})
+}
+
+// TestBrokenFileKeepsTheLastGoodOne and shows in status.
+func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		first := r.helper("dev").document(t)
+		r.write("aws/config", "[profile dev]\nregion = eu-west-1\nthis is no property\n")
+		r.write("config", "[vault]\nbakend = file\n")
+		if got := r.helper("dev").document(t); got.AccessKeyID != first.AccessKeyID {
+			t.Error("another session")
+		}
+		p := r.status().Problems
+		if len(p) != 2 || !strings.Contains(p[0].Message, r.path("config")+":2") || p[0].Hint == "" || !strings.Contains(p[1].Message, r.path("aws/config")+":3") {
+			t.Errorf("problems: %+v", p)
+		}
+		r.write("aws/config", "")
+		r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n")
+		if p := r.status().Problems; len(p) != 0 {
+			t.Errorf("problems: %+v", p)
+		}
+	})
+}
+
+// TestBrokenFromTheStart: there is no last good one, so the error says where.
+func TestBrokenFromTheStart(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.write("aws/config", "[profile dev\n")
+		r.restart()
+		err := refused(r, ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"})
+		if err.Code != ipc.CodeConfigBroken || !strings.Contains(err.Message, r.path("aws/config")+":1") {
+			t.Errorf("%+v", err)
+		}
+		if len(do[ipc.KeyList](r, ipc.OpList, nil).Keys) != 1 {
+			t.Error("the list needs no AWS file")
+		}
+		r.write("config", "[mfa]\ntimeout = soon\n")
+		r.restart()
+		for op, params := range map[string]any{ipc.OpCredentials: ipc.CredentialsParams{Profile: "dev"}, ipc.OpList: nil, ipc.OpRestore: ipc.RestoreParams{}} {
+			if err := refused(r, op, params); err.Code != ipc.CodeConfigBroken || !strings.Contains(err.Message, r.path("config")+":2") {
+				t.Errorf("%s: %+v", op, err)
+			}
+		}
+	})
+}
+
+func TestDirectories(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"a", "b", "c"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(target, name string) {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("../b/two", "a/one")
+	link(filepath.Join(dir, "c/gone/file"), "b/two")
+	link("loop", "a/loop")
+	at := func(names ...string) []string {
+		for i := range names {
+			names[i] = filepath.Join(dir, names[i])
+		}
+		return names
+	}
+	if got, want := directories(filepath.Join(dir, "a/one")), at("a", "b", "c"); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got, want := directories(filepath.Join(dir, "x/y/z")), at(""); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := directories(filepath.Join(dir, "a/loop")); len(got) > 20 {
+		t.Errorf("a loop of links: %v", got)
+	}
+}
+
+// TestRun: without any request the daemon sees that a file changed, and it
+// ends with all that it started.
+func TestRun(t *testing.T) {
+	r := ready(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	helper := r.helper("dev")
+	eventually(t, "the flight is there", func() bool { return len(r.status().Pending) == 1 })
+	if err := os.MkdirAll(r.path("aws"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a broken file is seen", func() bool {
+		r.write("aws/config", "[profile dev\n") // again and again: the watch may not have begun
+		return r.files.current().awsErr != nil
+	})
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("Run does not end")
+	}
+	if helper.code() == "" {
+		t.Error("the waiter got credentials")
+	}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for range 600 {
+		if done() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // polling, with a bound
+	}
+	t.Fatalf("never: %s", what)
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// script writes a program and returns its path.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "command")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCommandCode(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"a code", "echo 123456", "123456"},
+		{"no newline", "printf 123456", "123456"},
+		{"CRLF", `printf '123456\r\n'`, "123456"},
+		{"the serial", `[ "$BROKER_MFA_SERIAL" = ` + annMFA + ` ] && echo 654321`, "654321"},
+		{"its own environment", `[ "$KEEP" = kept ] && [ -z "$CANARY$USER" ] && echo 654321`, "654321"},
+		{"in the root directory", `[ "$(pwd)" = / ] && echo 654321`, "654321"},
+		{"stdin is closed", "read line || echo 111111", "111111"},
+		{"stderr is ignored", "echo oh >&2; echo 111111", "111111"},
+		{"five digits", "echo 12345", ""},
+		{"a word around it", "echo code 123456", ""},
+		{"two lines", "echo 123456; echo 123456", ""},
+		{"blank before it", "echo ' 123456'", ""},
+		{"nothing", "true", ""},
+		{"a failure", "echo 123456; exit 1", ""},
+		{"far too much", "yes 123456 | head -c 1000000", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("CANARY", "x")
+			path := script(t, tc.text)
+			got, err := commandCode(t.Context(), []string{path}, []string{"KEEP=kept", "PATH=/usr/bin:/bin"}, annMFA)
+			if got != tc.want || (err == nil) != (tc.want != "") {
+				t.Errorf("%q, %v; want %q", got, err, tc.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "123456") {
+				t.Errorf("the error shows what was printed: %v", err)
+			}
+		})
+	}
+	for _, command := range [][]string{nil, {"oathtool"}, {"./oathtool"}, {"/does/not/exist"}} {
+		if _, err := commandCode(t.Context(), command, nil, annMFA); err == nil {
+			t.Errorf("%q ran", command)
+		}
+	}
+}
+
+// TestCommandIsNoShell: arguments arrive as they are.
+func TestCommandIsNoShell(t *testing.T) {
+	path := script(t, `[ "$1" = '$(echo 1); a' ] && echo 123456`)
+	if got, err := commandCode(t.Context(), []string{path, "$(echo 1); a"}, []string{"PATH=/bin"}, annMFA); got != "123456" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestCommandIsKilledWithItsChildren when its time is over.
+func TestCommandIsKilledWithItsChildren(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	path := script(t, "sleep 300 &\necho $! >"+pidFile+".new; mv "+pidFile+".new "+pidFile+"\nwait")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		for range 1000 {
+			if _, err := os.Stat(pidFile); err == nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // polling, with a bound
+		}
+	}()
+	if _, err := commandCode(ctx, []string{path}, []string{"PATH=/usr/bin:/bin"}, annMFA); err == nil {
+		t.Fatal("it gave a code")
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		if !running(pid) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // polling, with a bound
+	}
+	t.Error("its child still runs")
+}
+
+// running reports whether a process is there and no zombie.
+func running(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+// TestCommandIsTheFirstSurface: nobody is asked, and it counts as no prompt.
+// Real processes and fake time do not mix, so this runs in real time.
+func TestCommandIsTheFirstSurface(t *testing.T) {
+	if _, err := exec.LookPath("cat"); err != nil {
+		t.Fatal(err)
+	}
+	r := ready(t)
+	defer func() { r.tasks.close() }()
+	codes := filepath.Join(t.TempDir(), "codes")
+	if err := os.WriteFile(codes, []byte(r.aws.code(annMFA, 0)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := script(t, `cat "`+codes+`"`)
+	r.opts.CommandEnviron = []string{"PATH=/usr/bin:/bin"}
+	r.restart()
+	r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[profile dev]\nmfa_command = "+command+"\n")
+	fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+	fg.document(t)
+	if s := r.status(); s.Prompts != 0 || len(fg.prompts) != 0 {
+		t.Errorf("somebody was asked: %+v", s)
+	}
+}
+
+// TestBrokenCommandHandsOver: a command that gives no code is followed by the
+// next surface.
+func TestBrokenCommandHandsOver(t *testing.T) {
+	r := ready(t)
+	defer func() { r.tasks.close() }()
+	r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[profile dev]\nmfa_command = /bin/false\n")
+	fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+	<-fg.prompts
+	fg.answers <- r.aws.code(annMFA, 0)
+	fg.document(t)
+	if s := r.status(); s.Prompts != 1 {
+		t.Errorf("%d prompts", s.Prompts)
+	}
+}
+
+// TestSurfacesInOrder: [mfa] surfaces says who is asked, and who is not.
+func TestSurfacesInOrder(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[mfa]\nsurfaces = tty\n[profile dev]\nmfa_command = /bin/false\n")
+		fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+		tty := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTTY)
+		<-tty.prompts
+		tty.answers <- r.aws.code(annMFA, 0)
+		fg.document(t)
+		if len(fg.prompts) != 0 {
+			t.Error("a terminal was asked")
+		}
+	})
+}
+
+func TestUntilNextStep(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 500, time.UTC)
+	if got := untilNextStep(at); got != 25*time.Second-500 {
+		t.Errorf("%v", got)
+	}
+}
