@@ -232,7 +232,11 @@ func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (awsconfig
 // probe has a worker write, read back and delete an item, and make what the
 // store needs and lacks.
 func (a *app) probe(ctx context.Context, store ipc.Store) error {
-	return a.vault(ctx, store, ipc.OpProbe, ipc.ProbeParams{Store: store, Item: probeItem(), Create: true}, nil)
+	item, err := probeItem()
+	if err != nil {
+		return err
+	}
+	return a.vault(ctx, store, ipc.OpProbe, ipc.ProbeParams{Store: store, Item: item, Create: true}, nil)
 }
 
 // withHint adds a next step to a failure that brings none.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -128,7 +127,9 @@ func sift(found []ipc.RecoveredKey) (keep []ipc.RecoveredKey, skipped []skippedI
 			skip(k, older)
 		}
 	}
-	keep = slices.SortedFunc(maps.Values(newest), func(x, y ipc.RecoveredKey) int { return cmp.Compare(x.Profile, y.Profile) })
+	for _, profile := range slices.Sorted(maps.Keys(newest)) {
+		keep = append(keep, newest[profile])
+	}
 	return keep, skipped
 }
 

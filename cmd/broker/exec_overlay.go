@@ -3,10 +3,9 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -132,8 +131,9 @@ func writeOverlay(dir string, text []byte) (string, error) {
 			return "", fmt.Errorf("write the overlay: %w", err)
 		}
 	}
-	sum := sha256.Sum256(text)
-	path := filepath.Join(dir, fmt.Sprintf("%d-%s-%s.config", leader, started, hex.EncodeToString(sum[:8])))
+	sum := fnv.New64a()    // tells one content from another, protects nothing
+	_, _ = sum.Write(text) // never fails
+	path := filepath.Join(dir, fmt.Sprintf("%d-%s-%016x.config", leader, started, sum.Sum64()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("write the overlay: %w", err)
 	}

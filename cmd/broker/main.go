@@ -25,8 +25,13 @@ func main() {
 		stderr: os.Stderr,
 		now:    time.Now,
 	}
-	if len(a.args) > 0 && a.args[0] == helperName {
+	if len(a.args) > 0 && a.args[0] == helperName && !asksForHelp(a.args[1:]) {
 		os.Exit(a.credentialProcess(a.args[1:]))
 	}
 	os.Exit(a.run())
+}
+
+// asksForHelp reports whether a person, not an SDK, runs the helper.
+func asksForHelp(args []string) bool {
+	return len(args) == 1 && (args[0] == "--help" || args[0] == "-h")
 }

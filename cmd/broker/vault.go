@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"credbroker/internal/ipc"
 )
@@ -55,9 +57,12 @@ func (a *app) sessionBus() string {
 }
 
 // probeItem returns a name for an item that a probe makes and deletes. Nobody
-// can plant an item under a name that cannot be guessed.
-func probeItem() string {
+// can plant an item under a name that cannot be guessed. The kernel is asked
+// directly: crypto/rand would make every start of the helper slower.
+func probeItem() (string, error) {
 	var bits [16]byte
-	rand.Read(bits[:]) // never fails: crypto/rand ends the program instead
-	return "broker.v1." + hex.EncodeToString(bits[:])
+	if n, err := unix.Getrandom(bits[:], 0); err != nil || n != len(bits) {
+		return "", fmt.Errorf("name an item: %w", err)
+	}
+	return "broker.v1." + hex.EncodeToString(bits[:]), nil
 }

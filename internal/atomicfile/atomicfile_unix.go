@@ -5,13 +5,14 @@
 package atomicfile
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +45,8 @@ func write(path string, data []byte, perm fs.FileMode) error {
 	if err := checkTarget(dir, name); err != nil {
 		return err
 	}
-	tmp := "." + name + ".tmp-" + rand.Text()
+	// It need not be unguessable: O_EXCL refuses a name that is taken.
+	tmp := "." + name + ".tmp-" + strconv.FormatUint(rand.Uint64(), 36)
 	if err := writeNew(dir, tmp, data, perm); err != nil {
 		return err
 	}
