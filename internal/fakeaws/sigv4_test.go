@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// The example of the signing guide, which the SDK's signer did not write
-// either: GET / with two parameters.
+// The rules of the signing guide for queries and escapes.
 func TestCanonicalQueryAndEscape(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ raw, want string }{
@@ -326,4 +325,26 @@ func TestRequestRefusals(t *testing.T) {
 	if n := fmt.Sprint(len(r.Log())); n != "10" {
 		t.Errorf("%s requests in the log, want 10: refused ones count too", n)
 	}
+}
+
+// Whatever arrives without a signature of ours is refused, and logged.
+func FuzzUnsignedRequest(f *testing.F) {
+	f.Add("POST", "/", "AWS4-HMAC-SHA256 Credential=AKIAX/20260304/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64), "20260304T050607Z", "Action=GetCallerIdentity&Version=2011-06-15")
+	f.Add("GET", "/?Action=GetUser&Version=2010-05-08", "", "", "")
+	f.Add("POST", "/", "AWS4-HMAC-SHA256 Credential=//// , SignedHeaders=;, Signature=", "99999999T999999Z", "Action=AssumeRole&Version=2011-06-15&Tags.member.1.Key=%00&TokenCode=123456")
+	f.Fuzz(func(t *testing.T, method, target, auth, date, body string) {
+		r := newRig(t)
+		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: %s\r\nX-Amz-Date: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+			method, target, auth, date, len(body), body)
+		a, ok := r.send([]byte(raw))
+		if !ok || strings.HasPrefix(target, ControlPath) || a.status == http.StatusFound {
+			return
+		}
+		if a.status < 400 || a.code == "" && method != http.MethodHead {
+			t.Errorf("%d for %q", a.status, raw)
+		}
+		if len(r.Log()) != 1 {
+			t.Errorf("%d entries in the log", len(r.Log()))
+		}
+	})
 }
