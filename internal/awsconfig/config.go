@@ -18,39 +18,61 @@ type Config struct {
 	sessions    map[string]Profile // [sso-session NAME]
 }
 
-// Profile is one named set of properties: a profile or an sso-session. The
-// maps are shared and must not be changed.
+// Profile is one named set of properties: a profile or an sso-session. It is
+// immutable.
 type Profile struct {
-	Name string
-	// Properties are the merged keys, in lower case, and values. A value that
-	// is a secret reads secret.Redacted; a nested block starts with "\n".
-	Properties map[string]string
-	// Pos is the first header of the profile.
-	Pos   Pos
-	where map[string]Pos
+	Name  string
+	Pos   Pos    // of the first header
+	props []prop // each key once
 }
 
-// Get returns the value of a key, "" when it is not there. To broker an empty
-// value and no value are the same.
-func (p Profile) Get(key string) string { return p.Properties[key] }
+// Get returns the value of a key in lower case, "" when it is not there: to
+// broker an empty value and no value are the same. A value that is a secret
+// reads secret.Redacted; a nested block starts with "\n".
+func (p Profile) Get(key string) string {
+	if i := p.index(key); i >= 0 {
+		return p.props[i].value
+	}
+	return ""
+}
 
 // Where returns the place of a key, or of the profile when it lacks the key.
 func (p Profile) Where(key string) Pos {
-	if pos, ok := p.where[key]; ok {
-		return pos
+	if i := p.index(key); i >= 0 {
+		return p.props[i].pos
 	}
 	return p.Pos
+}
+
+// Properties returns a new map of all keys and values.
+func (p Profile) Properties() map[string]string {
+	m := make(map[string]string, len(p.props))
+	for _, pr := range p.props {
+		m[pr.key] = pr.value
+	}
+	return m
+}
+
+// index finds a key. Profiles have a handful of keys, where a map would cost
+// more than it saves.
+func (p Profile) index(key string) int {
+	return slices.IndexFunc(p.props, func(pr prop) bool { return pr.key == key })
+}
+
+// with returns p with a property added or replaced. It may reuse the array of
+// p.props: only for a Profile that nobody else has.
+func (p Profile) with(pr prop) Profile {
+	if i := p.index(pr.key); i >= 0 {
+		p.props[i] = pr
+	} else {
+		p.props = append(p.props, pr)
+	}
+	return p
 }
 
 // Load reads and merges the AWS files. A file that does not exist is empty.
 // The error is an Error of CodeConfigBroken.
 func Load(files Files) (*Config, error) {
-	c := &Config{
-		files:       files,
-		profiles:    map[string]Profile{},
-		credentials: map[string]Profile{},
-		sessions:    map[string]Profile{},
-	}
 	config, err := readSections(files.Config)
 	if err != nil {
 		return nil, err
@@ -59,20 +81,27 @@ func Load(files Files) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := &Config{
+		files:       files,
+		profiles:    make(map[string]Profile, len(config)+len(credentials)),
+		credentials: make(map[string]Profile, len(credentials)),
+		sessions:    map[string]Profile{},
+	}
 	prefixed := hasPrefixedDefault(config)
 	for _, s := range config {
-		switch name, prefix := s.configName(); {
-		case prefix == "sso-session":
-			merge(c.sessions, name, files.Config, s)
-		case prefix == "" && name == DefaultProfile && prefixed:
-		case prefix == "profile" || prefix == "" && name == DefaultProfile:
-			merge(c.profiles, name, files.Config, s)
+		switch {
+		case !validName(s.name):
+		case s.prefix == "sso-session":
+			merge(c.sessions, files.Config, s)
+		case s.isDefault() && prefixed:
+		case s.prefix == "profile" || s.isDefault():
+			merge(c.profiles, files.Config, s)
 		}
 	}
 	for _, s := range credentials {
-		if len(s.words) == 1 && validName(s.words[0]) {
-			merge(c.profiles, s.words[0], files.Credentials, s)
-			merge(c.credentials, s.words[0], files.Credentials, s)
+		if s.prefix == "" && validName(s.name) {
+			merge(c.profiles, files.Credentials, s)
+			merge(c.credentials, files.Credentials, s)
 		}
 	}
 	return c, nil
@@ -87,41 +116,27 @@ func readSections(path string) ([]section, error) {
 	return parse(path, data)
 }
 
-// configName returns the name of a section of the config file and the word
-// before it: "profile", "sso-session", "services" or another. Both are empty
-// when the header is none that SDKs read.
-func (s section) configName() (name, prefix string) {
-	switch {
-	case len(s.words) == 1 && validName(s.words[0]):
-		return s.words[0], ""
-	case len(s.words) == 2 && validName(s.words[1]):
-		return s.words[1], s.words[0]
-	}
-	return "", ""
-}
+func (s section) isDefault() bool { return s.prefix == "" && s.name == DefaultProfile }
 
 // hasPrefixedDefault reports whether [profile default] is there, which beats
 // [default] wherever it stands.
 func hasPrefixedDefault(sections []section) bool {
-	return slices.ContainsFunc(sections, func(s section) bool {
-		return slices.Equal(s.words, []string{"profile", DefaultProfile})
-	})
+	return slices.ContainsFunc(sections, func(s section) bool { return s.prefix == "profile" && s.name == DefaultProfile })
 }
 
-// merge adds the properties of a section to the profile called name. The last
+// merge adds the properties of a section to the profile of its name. The last
 // one of a key wins.
-func merge(into map[string]Profile, name, file string, s section) {
-	p, ok := into[name]
+func merge(into map[string]Profile, file string, s section) {
+	p, ok := into[s.name]
 	if !ok {
-		p = Profile{Name: name, Properties: map[string]string{}, Pos: Pos{file, s.line}, where: map[string]Pos{}}
-		into[name] = p
+		p = Profile{Name: s.name, Pos: Pos{file, s.line}, props: make([]prop, 0, len(s.props))}
 	}
 	for _, pr := range s.props {
 		if validName(pr.key) {
-			p.Properties[pr.key] = pr.value
-			p.where[pr.key] = Pos{file, pr.line}
+			p = p.with(pr)
 		}
 	}
+	into[s.name] = p
 }
 
 // Files returns the paths that Load was given.
@@ -156,7 +171,7 @@ func (c *Config) SourceInCredentials(name string) (key string, pos Pos, found bo
 		return "", Pos{}, false
 	}
 	for _, k := range sourceKeys() {
-		if at, ok := p.where[k]; ok && p.Get(k) != "" && (!found || at.Line < pos.Line) {
+		if at := p.Where(k); p.Get(k) != "" && (!found || at.Line < pos.Line) {
 			key, pos, found = k, at, true
 		}
 	}

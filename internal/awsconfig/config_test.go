@@ -93,7 +93,7 @@ func TestLoadPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if dev, _ := c.Profile("dev"); dev.Get("region") != "eu-west-1" {
-		t.Errorf("got %v", dev.Properties)
+		t.Errorf("got %v", dev.Properties())
 	}
 }
 

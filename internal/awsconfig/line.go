@@ -30,7 +30,7 @@ type document struct {
 
 // split cuts data into lines. Every input splits, and bytes gives it back.
 func split(data []byte) document {
-	var doc document
+	doc := document{lines: make([]line, 0, bytes.Count(data, []byte("\n"))+1)}
 	for len(data) > 0 {
 		text, rest, found := bytes.Cut(data, []byte("\n"))
 		l := line{text: text}
@@ -55,7 +55,7 @@ func kindOf(text []byte) kind {
 		return comment
 	case text[0] == '[':
 		return header
-	case text[0] == ' ' || text[0] == '\t':
+	case isBlank(text[0]):
 		return continuation
 	}
 	return property
@@ -71,8 +71,19 @@ func (d document) bytes() []byte {
 	return buf.Bytes()
 }
 
-// trim cuts blanks and tabs, which alone are white space to the grammar.
-func trim(text []byte) []byte { return bytes.Trim(text, " \t") }
+// trim cuts blanks and tabs, which alone are white space to the grammar. By
+// hand, because it is most of the work and bytes.Trim takes twice the time.
+func trim(text []byte) []byte {
+	for len(text) > 0 && isBlank(text[0]) {
+		text = text[1:]
+	}
+	for len(text) > 0 && isBlank(text[len(text)-1]) {
+		text = text[:len(text)-1]
+	}
+	return text
+}
+
+func isBlank(b byte) bool { return b == ' ' || b == '\t' }
 
 // cutComment drops a comment from the end of a line. In a header any "#" or
 // ";" starts one; in a property only one that stands after white space does.
@@ -81,7 +92,7 @@ func cutComment(text []byte, inHeader bool) []byte {
 		if b != '#' && b != ';' {
 			continue
 		}
-		if inHeader || i > 0 && (text[i-1] == ' ' || text[i-1] == '\t') {
+		if inHeader || i > 0 && isBlank(text[i-1]) {
 			return trim(text[:i])
 		}
 	}

@@ -98,7 +98,7 @@ func newOverlay(sections []section) overlay {
 	prefixed := hasPrefixedDefault(sections)
 	for _, s := range sections {
 		name := s.overlayHeader()
-		if name == "" || prefixed && slices.Equal(s.words, []string{DefaultProfile}) {
+		if name == "" || prefixed && s.isDefault() {
 			continue
 		}
 		ov.add(name)
@@ -139,22 +139,24 @@ func profileHeader(name string) string {
 // section that must not be copied: botocore reads [profiles dev] and
 // [profile "dev"] as profile dev, and the last one wins.
 func (s section) overlayHeader() string {
-	name, prefix := s.configName()
 	switch {
-	case name == "" || prefix != "" && !validName(prefix):
+	case !validName(s.name) || s.prefix != "" && !validName(s.prefix):
 		return ""
-	case prefix == "profile" || prefix == "" && name == DefaultProfile:
-		return profileHeader(name)
-	case prefix == "sso-session" || prefix == "services":
-		return prefix + " " + name
+	case s.prefix == "profile" || s.isDefault():
+		return profileHeader(s.name)
+	case s.prefix == "sso-session" || s.prefix == "services":
+		return s.header()
 	}
 	for _, word := range []string{"profile", "sso-session", "services"} {
-		if strings.HasPrefix(s.words[0], word) {
+		if strings.HasPrefix(s.header(), word) {
 			return ""
 		}
 	}
-	return strings.Join(s.words, " ")
+	return s.header()
 }
+
+// header returns what stood between the brackets.
+func (s section) header() string { return strings.TrimLeft(s.prefix+" "+s.name, " ") }
 
 // overlays reports whether a property may stand in an overlay. botocore takes
 // ":" for "=", and a lone CR for the end of a line; the SDK for Go makes a

@@ -12,35 +12,56 @@ import (
 
 // section is one header of a file with the properties below it, as written.
 type section struct {
-	words []string // of the header: "profile", "dev"
-	line  int
-	props []prop
+	prefix string // the first word of the header when there are more: "profile"
+	name   string // the rest, without blanks around it
+	line   int
+	props  []prop
 }
 
-// prop is one property. A key that is no identifier is kept, for the position
-// of what continues it, and dropped by whoever merges.
+// prop is one property. A key that is no identifier is kept while reading, for
+// what continues it, and dropped by whoever merges.
 type prop struct {
 	key   string // lower case
 	value string // continuations joined with "\n"; a secret is secret.Redacted
-	line  int
+	pos   Pos
 }
 
 // parser is the state between two lines.
 type parser struct {
 	file     string
 	sections []section
-	inProp   bool // a continuation would continue a property
-	nested   bool // the property's value is empty: its continuations are properties of their own
+	props    []prop            // of all sections, in one piece
+	starts   []int             // where each section's begin in props
+	keys     map[string]string // as written → in lower case, one copy of each
+	text     strings.Builder   // what names and values are cut from; never a secret
+	inProp   bool              // a continuation would continue a property
+	nested   bool              // the property's value is empty: its continuations are properties of their own
 }
 
 // parse reads the lines of one file. The only errors are those of the grammar,
 // each an Error of CodeConfigBroken at its line. It does not keep data.
 func parse(file string, data []byte) ([]section, error) {
-	p := parser{file: file}
-	for i, l := range split(data).lines {
+	lines := split(data).lines
+	var count [continuation + 1]int
+	for _, l := range lines {
+		count[l.kind]++
+	}
+	p := parser{
+		file:     file,
+		sections: make([]section, 0, count[header]),
+		starts:   make([]int, 0, count[header]+1),
+		props:    make([]prop, 0, count[property]),
+		keys:     map[string]string{},
+	}
+	p.text.Grow(len(data))
+	for i, l := range lines {
 		if message := p.line(i+1, l); message != "" {
 			return nil, errorAt(Pos{file, i + 1}, CodeConfigBroken, "%s", message)
 		}
+	}
+	p.starts = append(p.starts, len(p.props))
+	for i := range p.sections {
+		p.sections[i].props = p.props[p.starts[i]:p.starts[i+1]:p.starts[i+1]]
 	}
 	return p.sections, nil
 }
@@ -71,12 +92,12 @@ func (p *parser) header(n int, text []byte) string {
 	if !ok {
 		return `expected "]" at the end of the section name`
 	}
-	words := bytes.FieldsFunc(name, func(r rune) bool { return r == ' ' || r == '\t' })
-	s := section{line: n}
-	for _, w := range words {
-		s.words = append(s.words, string(w))
+	s := section{name: p.keep(trim(name)), line: n}
+	if i := strings.IndexAny(s.name, " \t"); i >= 0 {
+		s.prefix, s.name = s.name[:i], strings.TrimLeft(s.name[i:], " \t")
 	}
 	p.sections = append(p.sections, s)
+	p.starts = append(p.starts, len(p.props))
 	p.inProp = false
 	return ""
 }
@@ -93,14 +114,32 @@ func (p *parser) property(n int, text []byte) string {
 	if len(key) == 0 {
 		return `expected the name of a property before "="`
 	}
-	pr := prop{key: strings.ToLower(string(key)), line: n}
+	pr := prop{key: p.lower(key), pos: Pos{p.file, n}}
 	if pr.value = secret.Redacted; len(value) == 0 || !isSecret(pr.key) {
-		pr.value = string(value)
+		pr.value = p.keep(value)
 	}
-	s := &p.sections[len(p.sections)-1]
-	s.props = append(s.props, pr)
+	p.props = append(p.props, pr)
 	p.inProp, p.nested = true, len(value) == 0
 	return ""
+}
+
+// keep returns a copy of text that outlives the file, at less than the price of
+// an allocation for each.
+func (p *parser) keep(text []byte) string {
+	start := p.text.Len()
+	p.text.Write(text)
+	return p.text.String()[start:]
+}
+
+// lower returns a key in lower case. Files repeat a handful of keys thousands
+// of times.
+func (p *parser) lower(key []byte) string {
+	lower, ok := p.keys[string(key)]
+	if !ok {
+		lower = strings.ToLower(string(key))
+		p.keys[string(key)] = lower
+	}
+	return lower
 }
 
 func (p *parser) continuation(text []byte) string {
@@ -110,8 +149,7 @@ func (p *parser) continuation(text []byte) string {
 	if !p.inProp {
 		return "an indented line must follow the property that it continues"
 	}
-	s := &p.sections[len(p.sections)-1]
-	pr := &s.props[len(s.props)-1]
+	pr := &p.props[len(p.props)-1]
 	if p.nested {
 		key, _, ok := bytes.Cut(text, []byte("="))
 		switch key = trim(key); {

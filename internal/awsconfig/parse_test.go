@@ -107,8 +107,8 @@ func compare(t *testing.T, what string, got map[string]Profile, want map[string]
 		t.Errorf("got %d %s %v, want %v", len(got), what, got, want)
 	}
 	for name, properties := range want {
-		if !reflect.DeepEqual(got[name].Properties, properties) {
-			t.Errorf("%s %s: got %q, want %q", what, name, got[name].Properties, properties)
+		if !reflect.DeepEqual(got[name].Properties(), properties) {
+			t.Errorf("%s %s: got %q, want %q", what, name, got[name].Properties(), properties)
 		}
 	}
 }
@@ -146,8 +146,8 @@ sso_client_secret = CANARY
 		"broker_was_aws_secret_access_key": "[redacted]",
 		"web_identity_token_file":          "/token",
 	}
-	if !reflect.DeepEqual(dev.Properties, want) {
-		t.Errorf("got %q\nwant %q", dev.Properties, want)
+	if !reflect.DeepEqual(dev.Properties(), want) {
+		t.Errorf("got %q\nwant %q", dev.Properties(), want)
 	}
 	corp, _ := c.SSOSession("corp")
 	if got := corp.Get("sso_client_secret"); got != "[redacted]" {
@@ -211,7 +211,7 @@ func FuzzParse(f *testing.F) {
 		for _, s := range sections {
 			for _, p := range s.props {
 				if isSecret(p.key) && p.value != "" && p.value != "[redacted]" {
-					t.Errorf("line %d: a secret was kept", p.line)
+					t.Errorf("line %d: a secret was kept", p.pos.Line)
 				}
 			}
 		}

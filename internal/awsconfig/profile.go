@@ -3,7 +3,7 @@
 package awsconfig
 
 import (
-	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,13 +58,12 @@ func (c *Config) folded(name string) (Profile, error) {
 	if err != nil {
 		return Profile{}, err
 	}
-	folded := Profile{Name: p.Name, Properties: maps.Clone(p.Properties), Pos: p.Pos, where: maps.Clone(p.where)}
-	for key, value := range p.Properties {
-		plain, ok := strings.CutPrefix(key, "broker_")
-		if !ok || value == "" || strings.HasPrefix(plain, "was_") {
-			continue // broker_was_ keeps what `wire` took out of use
+	folded := Profile{Name: p.Name, Pos: p.Pos, props: slices.Clone(p.props)}
+	for _, pr := range p.props {
+		plain, ok := strings.CutPrefix(pr.key, "broker_")
+		if ok && pr.value != "" && !strings.HasPrefix(plain, "was_") { // broker_was_ keeps what `wire` took out of use
+			folded = folded.with(prop{plain, pr.value, pr.pos})
 		}
-		folded.Properties[plain], folded.where[plain] = value, p.where[key]
 	}
 	return folded, nil
 }

@@ -2,10 +2,7 @@
 
 package awsconfig
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // Document is a profile as `config show` prints it.
 type Document struct {
@@ -29,9 +26,9 @@ func (c *Config) Show(name string, resolved bool) (Document, error) {
 			return Document{}, err
 		}
 	}
-	doc := Document{Profile: name, Properties: p.Properties}
+	doc := Document{Profile: name, Properties: p.Properties()}
 	if s, ok := c.sessions[p.Get("sso_session")]; ok {
-		doc.SSOSession = s.Properties
+		doc.SSOSession = s.Properties()
 	}
 	return doc, nil
 }
@@ -84,10 +81,13 @@ func (c *Config) included(name string) (Profile, error) {
 
 // inherit returns p with the properties of base that p does not have.
 func (p Profile) inherit(base Profile) Profile {
-	properties, where := maps.Clone(base.Properties), maps.Clone(base.where)
-	maps.Copy(properties, p.Properties)
-	maps.Copy(where, p.where)
-	return Profile{Name: p.Name, Properties: properties, Pos: p.Pos, where: where}
+	props := slices.Clone(p.props)
+	for _, pr := range base.props {
+		if p.index(pr.key) < 0 {
+			props = append(props, pr)
+		}
+	}
+	return Profile{Name: p.Name, Pos: p.Pos, props: props}
 }
 
 func (c *Config) sessionOf(p Profile) (Profile, error) {

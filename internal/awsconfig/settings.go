@@ -114,10 +114,10 @@ func ParseSettings(path string, data []byte) (Settings, error) {
 
 func (s *Settings) section(path string, sec section) error {
 	at := Pos{path, sec.line}
-	if len(sec.words) == 2 && sec.words[0] == "profile" {
+	if sec.prefix == "profile" {
 		return s.profile(path, sec)
 	}
-	name := strings.Join(sec.words, " ")
+	name := sec.header()
 	keys := map[string]setting{}
 	for _, k := range settingTable() {
 		if k.section == name {
@@ -135,9 +135,9 @@ func (s *Settings) section(path string, sec section) error {
 	for _, pr := range sec.props {
 		k, ok := keys[pr.key]
 		if !ok {
-			return unknownKey(path, pr, name, slices.Collect(maps.Keys(keys)))
+			return unknownKey(pr, name, slices.Collect(maps.Keys(keys)))
 		}
-		if err := setValue(path, pr, func(v string) error { return k.set(s, v) }); err != nil {
+		if err := setValue(pr, func(v string) error { return k.set(s, v) }); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (s *Settings) section(path string, sec section) error {
 }
 
 func (s *Settings) profile(path string, sec section) error {
-	name := sec.words[1]
+	name := sec.name
 	if err := ValidProfileName(name); err != nil {
 		return errorAt(Pos{path, sec.line}, CodeConfigBroken, "%s", err.Error())
 	}
@@ -158,9 +158,9 @@ func (s *Settings) profile(path string, sec section) error {
 			for _, k := range keys {
 				names = append(names, k.key)
 			}
-			return unknownKey(path, pr, "profile "+name, names)
+			return unknownKey(pr, "profile "+name, names)
 		}
-		if err := setValue(path, pr, func(v string) error { return keys[i].set(&o, v) }); err != nil {
+		if err := setValue(pr, func(v string) error { return keys[i].set(&o, v) }); err != nil {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func (s *Settings) profile(path string, sec section) error {
 }
 
 // setValue checks and stores one value. An empty one leaves the default.
-func setValue(path string, pr prop, set func(string) error) error {
+func setValue(pr prop, set func(string) error) error {
 	if pr.value == "" {
 		return nil
 	}
@@ -181,13 +181,13 @@ func setValue(path string, pr prop, set func(string) error) error {
 		err = set(pr.value)
 	}
 	if err != nil {
-		return errorAt(Pos{path, pr.line}, CodeConfigBroken, "%s %s", pr.key, err.Error())
+		return errorAt(pr.pos, CodeConfigBroken, "%s %s", pr.key, err.Error())
 	}
 	return nil
 }
 
-func unknownKey(path string, pr prop, section string, keys []string) error {
-	return errorAt(Pos{path, pr.line}, CodeConfigBroken, "unknown key %s in [%s]", printable(pr.key), section).
+func unknownKey(pr prop, section string, keys []string) error {
+	return errorAt(pr.pos, CodeConfigBroken, "unknown key %s in [%s]", printable(pr.key), section).
 		hint("did you mean %s?", nearest(pr.key, keys))
 }
 
