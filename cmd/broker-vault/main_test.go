@@ -219,12 +219,14 @@ func life(t *testing.T, w *worker) {
 	must(t, err)
 	token := ipc.SessionTokenParams{ItemParams: stored, SerialNumber: serial, TokenCode: code, DurationSeconds: 3600}
 	var document struct {
-		Version                              int
-		AccessKeyId, SessionToken, AccountId string
+		Version      int
+		AccessKeyID  string `json:"AccessKeyId"`
+		SessionToken string
+		AccountID    string `json:"AccountId"`
 	}
 	must(t, w.run(t, ipc.OpSessionToken, token, &document))
-	if document.Version != 1 || !strings.HasPrefix(document.AccessKeyId, "ASIA") || document.SessionToken == "" || document.AccountId != a.AccountID() {
-		t.Errorf("session of %q in account %q", document.AccessKeyId, document.AccountId)
+	if document.Version != 1 || !strings.HasPrefix(document.AccessKeyID, "ASIA") || document.SessionToken == "" || document.AccountID != a.AccountID() {
+		t.Errorf("session of %q in account %q", document.AccessKeyID, document.AccountID)
 	}
 	err = w.run(t, ipc.OpSessionToken, token, nil) // the code works once
 	var e *ipc.Error
@@ -477,9 +479,14 @@ func TestP29NoAnswerHoldsTheSecret(t *testing.T) {
 		op     string
 		params any
 	}{
-		{ipc.OpPut, put}, {ipc.OpPut, put}, {ipc.OpCallerIdentity, stored}, {ipc.OpListMFADevices, stored},
+		{ipc.OpPut, put},
+		{ipc.OpPut, put},
+		{ipc.OpCallerIdentity, stored},
+		{ipc.OpListMFADevices, stored},
 		{ipc.OpSessionToken, ipc.SessionTokenParams{ItemParams: stored, DurationSeconds: 900}},
-		{ipc.OpRecover, ipc.RecoverParams{Store: w.store, AWS: a.aws}}, {ipc.OpDelete, stored}, {ipc.OpDelete, stored},
+		{ipc.OpRecover, ipc.RecoverParams{Store: w.store, AWS: a.aws}},
+		{ipc.OpDelete, stored},
+		{ipc.OpDelete, stored},
 	} {
 		raw, err := w.command.Run(t.Context(), call.op, call.params)
 		if said := fmt.Sprintf("%s %+v", raw, err); strings.Contains(said, canary) {

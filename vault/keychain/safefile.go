@@ -131,16 +131,16 @@ func lock(ctx context.Context, dir string) (release func(), err error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() { _ = f.Close() }, nil // which ends the lock, whatever it says
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
+			_ = f.Close() // nothing was written
 			return nil, fileError("lock the vault", err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			f.Close()
+			_ = f.Close() // as above
 			return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
 		}
 	}

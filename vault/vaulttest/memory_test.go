@@ -38,6 +38,9 @@ func TestKeyring(t *testing.T) {
 	k := vaulttest.StartKeyring(t)
 	k.Plant("somebody's", map[string]string{"app": "other"}, []byte("x"))
 	k.Lock()
+	if got := k.Labels(); len(got) != 1 {
+		t.Errorf("labels = %q of a locked keyring, want what was planted", got)
+	}
 	k.Unlock()
 	k.Kill()
 	k.Start()
