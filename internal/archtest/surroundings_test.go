@@ -124,6 +124,9 @@ func errorsByText(tr tree) []string {
 	}
 	var found []string
 	tr.production(func(s source) {
+		if s.support() {
+			return // tests say what an error's text must have
+		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			var operands []ast.Expr
 			switch n := n.(type) {

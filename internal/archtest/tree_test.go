@@ -37,6 +37,9 @@ func (s source) dir() string { return path.Dir(s.path) }
 // test reports whether the file is compiled for tests only.
 func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
+// support reports whether the file is written for tests of other packages.
+func (s source) support() bool { return strings.HasSuffix(s.dir(), "/vaulttest") }
+
 // program reports whether the file belongs to a program, which may look at its
 // surroundings.
 func (s source) program() bool { return s.file.Name.Name == "main" }
