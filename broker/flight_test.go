@@ -27,10 +27,10 @@ func TestP20OnePromptForManyCallers(t *testing.T) {
 		if got := m.code(); got != "" {
 			t.Fatalf("mfa: %s", got)
 		}
+		callers[0].document(t)
 		want := string(callers[0].result)
 		for _, c := range callers {
-			c.document(t)
-			if string(c.result) != string(callers[0].result) {
+			if c.document(t); string(c.result) != want {
 				t.Fatalf("two documents: %s and %s", want, c.result)
 			}
 		}
