@@ -11,7 +11,7 @@ import (
 )
 
 // grace is how long conversations may go on after a signal asked for the end.
-// One that waits for its user ends at once.
+// Their prompts end at once, so that it is enough for what AWS has begun.
 const grace = 2 * time.Second
 
 // graceful lets the conversations that are under way when stopping ends go on
