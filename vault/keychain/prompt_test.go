@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,10 +22,25 @@ import (
 // dialog there, which nobody in a test could answer.
 type fakeService struct {
 	conn      *dbus.Conn
-	alias     dbus.ObjectPath
 	locked    atomic.Bool
-	prompted  func() // called when a prompt is shown; does what a user would
 	dismissed atomic.Bool
+
+	mu       sync.Mutex
+	alias    dbus.ObjectPath // of the default collection
+	prompted func()          // called when a prompt is shown; does what a user would
+}
+
+// onPrompt sets what happens when a prompt is shown.
+func (f *fakeService) onPrompt(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.prompted = do
+}
+
+func (f *fakeService) setAlias(path dbus.ObjectPath) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.alias = path
 }
 
 const (
@@ -58,7 +74,11 @@ func (f *fakeService) complete(dismissed bool) {
 
 type fakeRoot struct{ *fakeService }
 
-func (f fakeRoot) ReadAlias(string) (dbus.ObjectPath, *dbus.Error) { return f.alias, nil }
+func (f fakeRoot) ReadAlias(string) (dbus.ObjectPath, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.alias, nil
+}
 
 func (f fakeRoot) OpenSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
 	return dbus.MakeVariant(""), "/org/freedesktop/secrets/session/s1", nil
@@ -80,6 +100,8 @@ func (f fakeProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
 type fakePrompts struct{ *fakeService }
 
 func (f fakePrompts) Prompt(string) *dbus.Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	go f.prompted()
 	return nil
 }
@@ -93,10 +115,10 @@ func (f fakePrompts) Dismiss() *dbus.Error {
 // those of gnome-keyring do, which the library decodes.
 func TestF17PromptAnswered(t *testing.T) {
 	f := startFake(t)
-	f.prompted = func() {
+	f.onPrompt(func() {
 		f.locked.Store(false)
 		f.complete(false)
-	}
+	})
 	if _, err := keychain.Open(t.Context(), serviceConfig()); err != nil {
 		t.Errorf("open: %v", err)
 	}
@@ -105,7 +127,7 @@ func TestF17PromptAnswered(t *testing.T) {
 // F18: the user cancels the dialog.
 func TestF18PromptDismissed(t *testing.T) {
 	f := startFake(t)
-	f.prompted = func() { f.complete(true) }
+	f.onPrompt(func() { f.complete(true) })
 	if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, vault.ErrDenied) {
 		t.Errorf("open: %v, want ErrDenied", err)
 	}
@@ -114,7 +136,7 @@ func TestF18PromptDismissed(t *testing.T) {
 // A service that says that it was answered, and stays locked.
 func TestPromptAnsweredInVain(t *testing.T) {
 	f := startFake(t)
-	f.prompted = func() { f.complete(false) }
+	f.onPrompt(func() { f.complete(false) })
 	if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, vault.ErrLocked) {
 		t.Errorf("open: %v, want ErrLocked", err)
 	}
@@ -123,7 +145,7 @@ func TestPromptAnsweredInVain(t *testing.T) {
 // F19: nobody answers the dialog. It is taken down again.
 func TestF19PromptUnanswered(t *testing.T) {
 	f := startFake(t)
-	f.prompted = func() {}
+	f.onPrompt(func() {})
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if _, err := keychain.Open(ctx, serviceConfig()); !errors.Is(err, vault.ErrTimeout) {
@@ -142,7 +164,7 @@ func TestF19PromptUnanswered(t *testing.T) {
 // F20: the service dies while its dialog is up.
 func TestF20ServiceDiesDuringPrompt(t *testing.T) {
 	f := startFake(t)
-	f.prompted = func() { f.conn.Close() }
+	f.onPrompt(func() { f.conn.Close() })
 	if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, vault.ErrGone) {
 		t.Errorf("open: %v, want ErrGone", err)
 	}
@@ -151,7 +173,7 @@ func TestF20ServiceDiesDuringPrompt(t *testing.T) {
 func TestNoDefaultCollection(t *testing.T) {
 	f := startFake(t)
 	for path, want := range map[dbus.ObjectPath]error{"/": vault.ErrGone, "/somewhere/else": vault.ErrFailed} {
-		f.alias = path
+		f.setAlias(path)
 		if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, want) {
 			t.Errorf("alias %s: %v, want %v", path, err, want)
 		}
