@@ -125,18 +125,25 @@ func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(os.Stderr, "broker-sandbox: ", 0),
 	}
-	ended := make(chan error, 1)
+	ended := make(chan error, 1) // what Serve returned
 	go func() { ended <- server.Serve(listener) }()
-	err := ready()
-	if err == nil {
-		select {
-		case <-ctx.Done():
-		case err = <-ended:
-			return fmt.Errorf("serve: %w", err)
-		}
+	if err := ready(); err != nil {
+		return errors.Join(err, stop(server, ended))
 	}
-	// Close, not Shutdown: a "log --follow" would hold it up for ever.
-	err = errors.Join(err, server.Close())
-	<-ended
+	select {
+	case <-ctx.Done():
+		return stop(server, ended)
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	}
+}
+
+// stop ends a server and waits for it. It closes rather than shuts down: a
+// "log --follow" would hold that up for ever.
+func stop(server *http.Server, ended <-chan error) error {
+	err := server.Close()
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

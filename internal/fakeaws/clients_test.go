@@ -92,8 +92,8 @@ func TestGoSDKSignsWhatIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if life := time.Until(*role.Credentials.Expiration); life < 11*time.Hour || aws.ToInt32(role.PackedPolicySize) < 1 {
-		t.Errorf("a life of %s, packed size %d", life, aws.ToInt32(role.PackedPolicySize))
+	if life := time.Until(*role.Credentials.Expiration); life < 11*time.Hour {
+		t.Errorf("a life of %s", life)
 	}
 	id, err = l.sts(sdkIdentity(role.Credentials)).GetCallerIdentity(ctx, nil)
 	if err != nil || aws.ToString(id.Arn) != "arn:aws:sts::111122223333:assumed-role/dev-long/bob@work" {

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -88,7 +87,7 @@ func (r *rig) serial(name string) string {
 // freshCode returns an unused code of a user's first device.
 func (r *rig) freshCode(name string) string {
 	r.t.Helper()
-	r.clock.advance(r.Server.knobs.totpStep)
+	r.clock.advance(r.knobs.totpStep)
 	code, err := r.Code(r.t.Context(), r.serial(name))
 	if err != nil {
 		r.t.Fatal(err)
@@ -306,14 +305,4 @@ func (a answerOf) want(t *testing.T, code string, status int, text string) {
 	if a.code != code || a.status != status || a.message != text {
 		t.Errorf("got %d %s %q,\nwant %d %s %q", a.status, a.code, a.message, status, code, text)
 	}
-}
-
-// readAll is io.ReadAll for tests.
-func readAll(t *testing.T, r io.Reader) string {
-	t.Helper()
-	data, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
 }
