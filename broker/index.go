@@ -184,12 +184,13 @@ func (x *index) mark() string { return filepath.Join(filepath.Dir(x.path), markN
 
 // unused reports whether there never was an index in this place.
 func (x *index) unused() bool {
-	for _, path := range []string{x.previous(), x.mark()} {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			return false
-		}
-	}
-	return true
+	return !exists(x.previous()) && !exists(x.mark())
+}
+
+// exists reports whether anything has the name path, or may have.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // writeLocked makes next, with the next generation, the index.
@@ -204,7 +205,7 @@ func (x *index) writeLocked(next *state) error {
 		data any
 		skip bool
 	}{
-		{x.mark(), x.host, next.Generation > 1},
+		{x.mark(), x.host, exists(x.mark())},
 		{x.previous(), x.state, x.state == nil || x.state.Generation == 0},
 		{x.path, next, false},
 	} {

@@ -70,8 +70,8 @@ func (s *surface) put(ctx context.Context, p ipc.Prompt) (string, error) {
 
 // reply is what came of asking one surface.
 type reply struct {
-	text string
-	err  error
+	text  string
+	given bool // false: the surface could not ask, or the question was withdrawn
 }
 
 // ask gets one code from the first surface that can, or from whoever brings
@@ -146,12 +146,12 @@ func (f *flight) askOne(asking context.Context, s *surface, name string, p ipc.P
 		gone = s.gone
 		go func() {
 			text, err := s.put(ctx, p)
-			replies <- reply{text, err}
+			replies <- reply{text, err == nil}
 		}()
 	case name == surfaceCommand:
 		go func() {
 			text, err := f.runCommand(ctx, p.Reason)
-			replies <- reply{text, err}
+			replies <- reply{text, err == nil}
 		}()
 	default:
 		replies = nil // nobody to ask: wait for a surface or a code
@@ -161,14 +161,14 @@ func (f *flight) askOne(asking context.Context, s *surface, name string, p ipc.P
 	finish := func() reply {
 		withdraw()
 		if replies == nil {
-			return reply{err: context.Canceled}
+			return reply{}
 		}
 		return <-replies
 	}
 	for {
 		select {
 		case r := <-replies:
-			if r.err != nil {
+			if !r.given {
 				f.forget(s)
 			}
 			return f.take(r)
@@ -214,7 +214,7 @@ func (f *flight) forget(s *surface) {
 // take turns the reply of a surface into a code. An empty line cancels the
 // flight.
 func (f *flight) take(r reply) (t typed, again bool, err error) {
-	if r.err != nil {
+	if !r.given {
 		return typed{}, true, nil
 	}
 	code := strings.ReplaceAll(strings.TrimSpace(r.text), " ", "")

@@ -24,6 +24,13 @@ func (b *Broker) watch(ctx context.Context) {
 	defer func() { _ = w.Close() }() // nothing is left to lose
 	settle := time.NewTimer(settleTime)
 	defer settle.Stop()
+	settling := true // never put off again: a busy directory must not starve us
+	wait := func() {
+		if !settling {
+			settle.Reset(settleTime)
+			settling = true
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -32,11 +39,12 @@ func (b *Broker) watch(ctx context.Context) {
 			if !ok {
 				return
 			}
-			settle.Reset(settleTime)
+			wait()
 		case err := <-w.Errors:
 			b.opts.Log.Warn("watching files", "error", err)
-			settle.Reset(settleTime)
+			wait()
 		case <-settle.C:
+			settling = false
 			b.refresh()
 			b.follow(w)
 		}
