@@ -99,7 +99,6 @@ func (c *Client) stsOptions(o Options) sts.Options {
 	opts := sts.Options{
 		Region:                     c.region,
 		HTTPClient:                 c.http,
-		HTTPSignerV4:               signer{client: c, next: v4.NewSigner()},
 		Retryer:                    aws.NopRetryer{},
 		Logger:                     logging.Nop{},
 		DisableClockSkewCorrection: true, // the signer does it
@@ -121,12 +120,13 @@ func (c *Client) iamOptions(o Options) iam.Options {
 	opts := iam.Options{
 		Region:                     c.region,
 		HTTPClient:                 c.http,
-		HTTPSignerV4:               signer{client: c, next: v4.NewSigner()},
 		Retryer:                    aws.NopRetryer{},
 		Logger:                     logging.Nop{},
 		DisableClockSkewCorrection: true,
 	}
 	if o.IAMEndpointURL != "" {
+		// IAM has one Region to sign for; the SDK finds it by the endpoint.
+		opts.Region = homeOf(partitionOf(c.region))
 		opts.BaseEndpoint = aws.String(o.IAMEndpointURL)
 		return opts
 	}
@@ -172,6 +172,10 @@ func (c *Client) caller(credentials aws.Credentials) *Caller {
 	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return credentials, nil })
 	s, i := c.sts.Copy(), c.iam.Copy()
 	s.Credentials, i.Credentials = provider, provider
+	// A signer of its own: one keeps the signing key of an access key ID, and
+	// would use it for another secret of the same ID.
+	sign := signer{client: c, next: v4.NewSigner()}
+	s.HTTPSignerV4, i.HTTPSignerV4 = sign, sign
 	return &Caller{client: c, temporary: credentials.SessionToken != "", sts: sts.New(s), iam: iam.New(i)}
 }
 

@@ -27,13 +27,9 @@ func partitionOf(region string) string {
 	return "aws"
 }
 
-// regionFor returns region, or the home Region of partition where region is
-// part of another one: a key of aws-cn means nothing to sts.us-east-1, the
-// Region that a profile without one ends up with.
-func regionFor(region, partition string) string {
-	if partition == "" || partitionOf(region) == partition {
-		return region
-	}
+// homeOf returns the Region that IAM of a partition signs for, or "" for a
+// partition that is not known.
+func homeOf(partition string) string {
 	for _, p := range partitions {
 		if p.name == partition {
 			return p.home
@@ -41,6 +37,19 @@ func regionFor(region, partition string) string {
 	}
 	if partition == "aws" {
 		return "us-east-1"
+	}
+	return ""
+}
+
+// regionFor returns region, or the home Region of partition where region is
+// part of another one: a key of aws-cn means nothing to sts.us-east-1, the
+// Region that a profile without one ends up with.
+func regionFor(region, partition string) string {
+	if partition == "" || partitionOf(region) == partition {
+		return region
+	}
+	if home := homeOf(partition); home != "" {
+		return home
 	}
 	return region
 }
