@@ -4,10 +4,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
+
+	"credbroker/internal/ipc"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -25,7 +29,7 @@ func (d *daemon) mind(ctx context.Context, lost func(error)) {
 		// another one by now: each turn begins with a new one. Then comes the
 		// look, so that nothing can happen in between.
 		w := d.watch()
-		if err := d.listener.Check(); err != nil {
+		if err := d.check(ctx); err != nil {
 			lost(err)
 		}
 		if w == nil {
@@ -34,6 +38,25 @@ func (d *daemon) mind(ctx context.Context, lost func(error)) {
 		}
 		d.await(ctx, hangup, w.Events, w.Errors)
 		_ = w.Close() // nothing is left to lose
+	}
+}
+
+// check makes sure that the socket is there. Where that fails it tries again
+// for a second: rm -rf takes a directory away piece by piece, and a new socket
+// may go with it.
+func (d *daemon) check(ctx context.Context) error {
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		err := d.listener.Check()
+		if err == nil || errors.Is(err, ipc.ErrServed) || wait > time.Second/2 {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -206,9 +208,10 @@ func TestProxyComesFromOptions(t *testing.T) {
 }
 
 func TestCABundleReplacesTheRoots(t *testing.T) {
-	s := httptest.NewTLSServer(answer(http.StatusOK, session(expiration(time.Now().Add(time.Hour)))))
+	s := httptest.NewUnstartedServer(answer(http.StatusOK, session(expiration(time.Now().Add(time.Hour)))))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake that we break
+	s.StartTLS()
 	defer s.Close()
-	s.Config.ErrorLog = nil
 
 	_, err := mint(t.Context(), mustNew(t, testOptions(s.URL)))
 	if e := wantError(t, err, codeUnreachable); e.Sent || !strings.Contains(e.Message, "certificate") {

@@ -46,12 +46,12 @@ func endless(text string) http.HandlerFunc {
 	}
 }
 
-// bomb answers with a small gzip file of a large document.
+// bomb answers with a small gzip file of a document over the limit.
 func bomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
-	chunk := make([]byte, 1<<20)
-	for range 100 {
+	chunk := make([]byte, maxBody)
+	for range 8 {
 		if _, err := z.Write(chunk); err != nil {
 			return
 		}
