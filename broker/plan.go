@@ -141,19 +141,27 @@ func (pl *planner) serialOf(on awsconfig.ProfileSettings) string {
 // route: that of the first role, of its source, or the one recorded with the
 // key. AWS cannot check a code on a role whose source is a role: the one that
 // primed the chain counts as met there, and another one is an error.
+//
+// A key stored with --no-mfa goes without, whatever the profile that owns it
+// says: that was explicit. A role that names a device still gets its session.
 func (pl *planner) serial(route awsconfig.Route, key record) (string, error) {
 	owner := route.Owner()
-	serial, from := pl.serialOf(owner), owner.Profile
-	if len(route.Roles) > 0 {
-		if s := pl.serialOf(route.Roles[0]); s != "" {
-			serial, from = s, route.Roles[0].Profile
+	of := func(on awsconfig.ProfileSettings) string {
+		if key.NoMFA && on.Profile == owner.Profile {
+			return ""
 		}
-	} else if s := pl.serialOf(route.Profile()); s != "" {
-		serial, from = s, route.Profile().Profile
+		return pl.serialOf(on)
 	}
-	serial = firstOf(serial, key.SerialNumber)
+	head := route.Profile()
+	if len(route.Roles) > 0 {
+		head = route.Roles[0]
+	}
+	serial, from := of(head), head.Profile
+	if serial == "" {
+		serial, from = firstOf(of(owner), key.SerialNumber), owner.Profile
+	}
 	for i, on := range route.Roles {
-		other := pl.serialOf(on)
+		other := of(on)
 		if serial == "" && other != "" {
 			serial, from = other, on.Profile
 		}

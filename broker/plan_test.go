@@ -75,6 +75,7 @@ func planCases() []planCase {
 		{name: "no serial known", profile: "dev", keys: with(func(r *record) { r.SerialNumber = "" })},
 		{name: "no serial known, one on a chained role", profile: "two", aws: one + two + serial(annMFA), keys: with(func(r *record) { r.SerialNumber = "" })},
 		{name: "without MFA", profile: "one", aws: one, keys: with(func(r *record) { r.SerialNumber, r.NoMFA = "", true })},
+		{name: "without MFA, serial on the owner", profile: "one", aws: "[profile dev]\n" + serial(annMFA) + one, keys: with(func(r *record) { r.SerialNumber, r.NoMFA = "", true })},
 		{name: "without MFA, serial on the role", profile: "one", aws: one + serial(annMFA), keys: with(func(r *record) { r.SerialNumber, r.NoMFA = "", true })},
 		{name: "unverified key", profile: "one", aws: one, keys: with(func(r *record) { *r = record{AccessKeyID: annKey, Item: item(1), SerialNumber: annMFA} })},
 		{name: "region of the key", profile: "one", aws: one, keys: with(func(r *record) { r.Region = "sa-east-1" })},
