@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
 	"credbroker/internal/paths"
 )
 
@@ -42,7 +44,7 @@ func (a *app) run() int {
 	parser := lineParser{commands: a.commands(), isProfile: a.isProfile}
 	l, err := parser.parse(a.args)
 	if err != nil {
-		return report(a.stderr, a.execStatus(err))
+		return report(a.stderr, err)
 	}
 	a.line = l
 	if len(l.path) > 0 && l.path[0] == helperName && !l.has("help") {
@@ -53,9 +55,17 @@ func (a *app) run() int {
 	}
 	argv := append(append([]string{"broker"}, l.path...), l.flags...)
 	if err := a.cli(parser.commands).RunContext(ctx, argv); err != nil {
-		return report(a.stderr, a.execStatus(err))
+		return report(a.stderr, a.helpOf(a.execStatus(err)))
 	}
 	return exitOK
+}
+
+// helpOf lets a usage error without a hint of its own name the command's help.
+func (a *app) helpOf(err error) error {
+	if !errors.Is(err, &ipc.Error{Code: ipc.CodeUsage}) || len(a.line.path) == 0 {
+		return err
+	}
+	return withHint(err, "see broker "+strings.Join(a.line.path, " ")+" --help")
 }
 
 // cli builds the command line interface. Errors come back to run, which alone
@@ -98,6 +108,8 @@ func (a *app) places() (paths.Places, error) { return paths.Find(a.getenv, a.uid
 func (a *app) profile(c *cli.Context, words []string) (string, error) {
 	flag := c.String("profile")
 	switch {
+	case c.IsSet("profile") && flag == "":
+		return "", usagef("the profile is empty")
 	case len(words) > 1:
 		return "", usagef("%s takes one profile, not %s", c.Command.Name, strings.Join(words, " "))
 	case len(words) == 1 && flag != "" && words[0] != flag:

@@ -46,7 +46,7 @@ type outcome struct {
 var outcomes = map[ipc.Code]outcome{
 	"":               {exitError, ""}, // this program's own errors say it all
 	ipc.CodeInternal: {exitError, "please report this as a bug, with brokerd.log"},
-	ipc.CodeUsage:    {exitUsage, `see "broker help"`},
+	ipc.CodeUsage:    {exitUsage, "see broker help"},
 	ipc.CodeProtocol: {exitNoDaemon, "broker and brokerd are of different releases: end the running brokerd, the next command starts the new one"},
 
 	ipc.CodeNoDaemon:      {exitNoDaemon, "run brokerd in a terminal to see why it does not start"},
@@ -110,7 +110,7 @@ func (e *statusError) Unwrap() error { return e.err }
 
 // usagef is a mistake on the command line.
 func usagef(format string, args ...any) *ipc.Error {
-	return &ipc.Error{Code: ipc.CodeUsage, Message: fmt.Sprintf(format, args...), Hint: outcomes[ipc.CodeUsage].hint}
+	return &ipc.Error{Code: ipc.CodeUsage, Message: fmt.Sprintf(format, args...)}
 }
 
 // errorf is a failure of one code with the table's hint.

@@ -155,7 +155,7 @@ func (p lineParser) descend(parent *cli.Command, word string) (*cli.Command, err
 	}
 	err := usagef("unknown command %q", word)
 	if near := cli.SuggestCommand(commands, word); near != "" {
-		err.Hint = "did you mean " + near + "? " + err.Hint
+		err.Hint = "did you mean " + near + "?"
 	}
 	return nil, err
 }
@@ -207,7 +207,7 @@ func isSwitch(f cli.Flag) bool {
 func unknownFlag(given string, known []cli.Flag) error {
 	err := usagef("unknown flag %s", given)
 	if near := cli.SuggestFlag(known, strings.TrimLeft(given, "-"), false); near != "" {
-		err.Hint = "did you mean " + near + "? " + err.Hint
+		err.Hint = "did you mean " + near + "?"
 	}
 	return err
 }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience bounds every wait of these tests, in seconds. A loaded machine is
+// slow; nothing here should take that long.
+const patience = 60
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+// programsVariable tells the tests where the programs are.
+const programsVariable = "BROKER_TEST_PROGRAMS"
+
+// buildAndRun builds the real programs once: the scripts test what users run.
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "broker-programs-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory
+	args := []string{"build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", dir + "/"}
+	if os.Getenv("GOCOVERDIR") != "" {
+		args = append(args, "-cover", "-coverpkg=credbroker/...")
+	}
+	build := exec.Command("go", append(args, "credbroker/cmd/...")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
+		return 1
+	}
+	if err := os.Setenv(programsVariable, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// TestScripts runs every scenario of testdata/script in a home of its own, with
+// the real brokerd and broker-vault and a pretend AWS account.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		Setup:              setupScript,
+		RequireUniqueNames: true,
+		Condition: func(name string) (bool, error) {
+			if name != "autostart" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return autostart(), nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"sandbox": cmdSandbox,
+			"ready":   cmdReady,
+			"code":    cmdCode,
+			"exits":   cmdExits,
+			"pty":     cmdPTY,
+			"pending": cmdPending,
+			"daemon":  cmdDaemon,
+			"perm":    cmdPerm,
+			"expand":  cmdExpand,
+		},
+	})
+}
+
+func programs() string { return os.Getenv(programsVariable) }
+
+// setupScript makes a home without anything in it. Sockets go to a directory
+// of a short name: their paths may have 100 bytes.
+func setupScript(env *testscript.Env) error {
+	run, err := os.MkdirTemp("/tmp", "b-")
+	if err != nil {
+		return err
+	}
+	socket := filepath.Join(run, "broker.sock")
+	env.Defer(func() {
+		killDaemon(socket)
+		_ = os.RemoveAll(run) // a temporary directory
+	})
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.MkdirAll(filepath.Join(home, ".aws"), 0o700); err != nil {
+		return err
+	}
+	env.Setenv("HOME", home)
+	env.Setenv("BROKER_SOCKET", socket)
+	env.Setenv("PATH", programs()+":"+os.Getenv("PATH"))
+	env.Setenv("BIN", programs())
+	env.Setenv("TZ", "UTC")
+	env.Setenv("LANG", "C.UTF-8")
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
+		env.Setenv("GOCOVERDIR", dir)
+	}
+	return nil
+}
