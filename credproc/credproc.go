@@ -102,16 +102,45 @@ func Parse(data []byte) (Credentials, error) {
 	return c, nil
 }
 
+// check refuses what an SDK would misread: a missing field makes credentials
+// permanent or useless, and JSON has no room for bytes that are not text.
 func (c Credentials) check() error {
-	switch {
-	case c.AccessKeyID == "":
+	if c.AccessKeyID == "" {
 		return fmt.Errorf("access key ID: %w", ErrIncomplete)
-	case c.SecretAccessKey.IsZero():
+	}
+	if !plain(c.AccessKeyID) {
+		return fmt.Errorf("access key ID %q: %w", c.AccessKeyID, ErrIncomplete)
+	}
+	switch {
+	case c.SecretAccessKey.IsZero() || !plain(c.SecretAccessKey.Reveal()):
 		return fmt.Errorf("secret access key of %s: %w", c.AccessKeyID, ErrIncomplete)
-	case c.SessionToken.IsZero():
+	case c.SessionToken.IsZero() || !plain(c.SessionToken.Reveal()):
 		return fmt.Errorf("session token of %s: %w", c.AccessKeyID, ErrIncomplete)
-	case c.Expiration.IsZero():
-		return fmt.Errorf("expiration of %s: %w", c.AccessKeyID, ErrIncomplete)
+	case c.Expiration.IsZero() || c.Expiration.UTC().Year() < 1 || c.Expiration.UTC().Year() > 9999:
+		return fmt.Errorf("expiration of %s: %w", c.AccessKeyID, ErrIncomplete) // RFC 3339 has four digits
+	case c.AccountID != "" && !isAccountID(c.AccountID):
+		return fmt.Errorf("account ID %q of %s: %w", c.AccountID, c.AccessKeyID, ErrIncomplete)
 	}
 	return nil
+}
+
+// plain reports whether s is printable ASCII without spaces, as every key and
+// token of AWS is. Anything else would arrive changed: encoding/json replaces
+// bytes that are not UTF-8.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isAccountID(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) == 12
 }
