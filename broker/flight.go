@@ -56,7 +56,8 @@ type flight struct {
 	reason   string
 	asking   string // the surface that asks now
 	deadline time.Time
-	commands int // times that mfa_command ran
+	commands int  // times that mfa_command ran
+	inTurn   bool // it has the device
 }
 
 // waiter is one caller of a flight.
@@ -95,8 +96,8 @@ func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 	}
 	if until, ok := b.cooling[p.id]; ok && c.ask != ipc.AskTerminal {
 		if b.opts.Clock.Boot() < until {
-			return nil, fail(ipc.CodeMFACancelled, "broker mfa -p "+p.profile,
-				"profile %s needs an MFA code and the prompt was cancelled a moment ago: run `broker mfa -p %s`", p.profile, p.profile)
+			return nil, fail(ipc.CodeMFACancelled, answerLater(p),
+				"profile %s needs an MFA code, and the prompt was cancelled a moment ago", p.profile)
 		}
 		delete(b.cooling, p.id)
 	}
@@ -114,7 +115,7 @@ func (b *Broker) launchLocked(ctx context.Context, p *plan) *flight {
 	f.end = end
 	timeout := b.files.current().settings.MFA.Timeout
 	f.timer = time.AfterFunc(timeout, func() {
-		end(fail(ipc.CodeMFATimeout, "broker mfa -p "+p.profile, "no MFA code for profile %s came within %v", p.profile, timeout))
+		end(fail(ipc.CodeMFATimeout, answerLater(p), "no MFA code for profile %s came within %v", p.profile, timeout))
 	})
 	f.deadline = f.since.Add(timeout)
 	b.tasks.start(ctx, func(ctx context.Context) {
@@ -178,7 +179,7 @@ func (f *flight) wait(ctx context.Context, patience time.Duration) (*entry, erro
 	case <-f.done:
 		return f.entry, f.err
 	case <-enough:
-		return nil, fail(ipc.CodeMFARequired, "broker mfa", "profile %s needs an MFA code: run `broker mfa` in a terminal", f.plan.profile)
+		return nil, fail(ipc.CodeMFARequired, `run "broker mfa" in any terminal`, "profile %s needs an MFA code", f.plan.profile)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -236,6 +237,9 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 		return nil, context.Cause(asking)
 	}
 	defer func() { d.turn <- struct{}{} }()
+	f.b.mu.Lock()
+	f.inTurn = true
+	f.b.mu.Unlock()
 	err := f.b.prepare(asking, f.plan)
 	if asking.Err() != nil {
 		return nil, context.Cause(asking)
@@ -269,7 +273,7 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 			return nil, err
 		}
 		if wrong > maxWrong {
-			return nil, fail(ipc.CodeMFAWrong, "broker mfa -p "+f.plan.profile,
+			return nil, fail(ipc.CodeMFAWrong, answerLater(f.plan),
 				"AWS refused %d MFA codes for profile %s (device %s)", wrong, f.plan.profile, f.plan.id.serial)
 		}
 		if spent > maxSpent || unsent > maxUnsent {
@@ -310,7 +314,7 @@ func (f *flight) try(ctx context.Context, d *device, code string) (*entry, error
 		return nil, fail(ipc.CodeUsage, "", "an MFA code has six digits")
 	}
 	if !f.b.claim(d, code) {
-		return nil, fail(ipc.CodeMFAUsed, "wait for the next one", "this MFA code was used before: wait for the next one")
+		return nil, fail(ipc.CodeMFAUsed, "wait for the next one", "this MFA code was used before")
 	}
 	e, err := f.b.sessionToken(ctx, f.plan, code)
 	if err != nil && !coded(err).Spent && !hasCode(err, ipc.CodeMFAWrong) {

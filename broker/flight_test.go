@@ -345,7 +345,7 @@ func TestHelperWaits(t *testing.T) {
 		begin := time.Now()
 		c := r.helper("dev")
 		err := coded(waitErr(c))
-		if err.Code != ipc.CodeMFARequired || !strings.Contains(err.Message, "broker mfa") || strings.Contains(err.Message, "\n") {
+		if err.Code != ipc.CodeMFARequired || !strings.Contains(err.Hint, "broker mfa") || strings.Contains(err.Message+err.Hint, "\n") {
 			t.Errorf("error: %+v", err)
 		}
 		if waited := time.Since(begin); waited != 50*time.Second {
@@ -413,6 +413,33 @@ func TestOneDeviceTwoKeys(t *testing.T) {
 		one.document(t)
 		two.document(t)
 		r.aws.codesSentOnce(t)
+	})
+}
+
+// TestMFAForAFlightThatWaits: the flight that has the device is answered first,
+// although another profile was named.
+func TestMFAForAFlightThatWaits(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.add("dev2", "AKIAANNANNANNANNANN2", ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA})
+		one := r.helper("dev")
+		synctest.Wait()
+		two := r.helper("dev2")
+		synctest.Wait()
+		m := r.start(ipc.OpMFA, ipc.MFAParams{Profile: "dev2"}, ipc.AskTerminal)
+		if p := <-m.prompts; p.Profile != "dev" {
+			t.Errorf("first prompt: %+v", p)
+		}
+		m.answers <- r.aws.code(annMFA, 0)
+		one.document(t)
+		if p := <-m.prompts; p.Profile != "dev2" {
+			t.Errorf("second prompt: %+v", p)
+		}
+		time.Sleep(timeStep)
+		m.answers <- r.aws.code(annMFA, 0)
+		two.document(t)
+		if m.code() != "" {
+			t.Error(m.err)
+		}
 	})
 }
 

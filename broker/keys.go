@@ -58,7 +58,7 @@ func checkKey(keys map[string]record, profile, accessKeyID string, replace bool)
 	}
 	if have, ok := keys[profile]; ok && have.AccessKeyID != accessKeyID && !replace {
 		return fail(ipc.CodeKeyExists, "to put the new key in its place: broker add "+profile+" --replace",
-			"profile %s has key %s already: use --replace", profile, have.AccessKeyID)
+			"profile %s has key %s already", profile, have.AccessKeyID)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("%+v, deleted %v", again, r.aws.items)
 		}
 		err := refused(r, ipc.OpAdopt, adopt("dev", bobKey, 3, false))
-		if err.Code != ipc.CodeKeyExists || !strings.Contains(err.Message, "--replace") || !strings.Contains(err.Message, annKey) {
+		if err.Code != ipc.CodeKeyExists || !strings.Contains(err.Hint, "--replace") || !strings.Contains(err.Message, annKey) {
 			t.Errorf("%+v", err)
 		}
 		wantCode(t, "an item of another profile", refused(r, ipc.OpAdopt, adopt("ops", annKey, 2, false)), ipc.CodeUsage)
@@ -227,7 +227,7 @@ func TestIndexLost(t *testing.T) {
 					ipc.OpReserve: ipc.ReserveParams{Profile: "dev", AccessKeyID: annKey},
 					ipc.OpAdopt:   ipc.AdoptParams{Item: item(9), Profile: "dev", AccessKeyID: annKey}, ipc.OpRemove: ipc.RemoveParams{Profile: "dev"},
 				} {
-					if err := refused(r, op, params); err.Code != ipc.CodeIndexLost || !strings.Contains(err.Message, "broker recover") {
+					if err := refused(r, op, params); err.Code != ipc.CodeIndexLost || err.Hint != "broker recover" {
 						t.Errorf("%s: %+v", op, err)
 					}
 				}

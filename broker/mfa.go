@@ -49,19 +49,40 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 		}
 		pending = []*flight{f}
 	}
-	if params.Code != "" {
-		pending = pending[:1]
-	}
 	answers := callerOf(r, c)
 	answers.answers = true
-	for _, f := range pending {
+	for len(pending) > 0 {
+		f := b.nextInTurn(pending)
 		was := b.describe(f)
 		if err := b.answer(ctx, f, params.Code, answers); err != nil {
 			return nil, err
 		}
 		result.Answered = append(result.Answered, was)
+		if params.Code != "" {
+			break // one code, one flight
+		}
+		pending = slices.DeleteFunc(pending, func(have *flight) bool { return have == f })
 	}
 	return result, nil
+}
+
+// nextInTurn returns the flight to answer first: one that has its device. If
+// all of them wait for a device it is the one that keeps it from them, because
+// until that one is answered no code is of use to the others.
+func (b *Broker) nextInTurn(pending []*flight) *flight {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range pending {
+		if f.inTurn {
+			return f
+		}
+	}
+	for _, f := range b.flights {
+		if f.inTurn && f.plan.id.serial == pending[0].plan.id.serial {
+			return f
+		}
+	}
+	return pending[0]
 }
 
 func notPending() error {

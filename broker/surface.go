@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -225,7 +226,12 @@ func (f *flight) take(r reply) (t typed, again bool, err error) {
 }
 
 func cancelled(p *plan) error {
-	return fail(ipc.CodeMFACancelled, "broker mfa -p "+p.profile, "the MFA prompt for profile %s was cancelled", p.profile)
+	return fail(ipc.CodeMFACancelled, answerLater(p), "the MFA prompt for profile %s was cancelled", p.profile)
+}
+
+// answerLater is the hint for a code that did not come.
+func answerLater(p *plan) string {
+	return fmt.Sprintf(`run "broker mfa -p %s" when you are ready`, p.profile)
 }
 
 // isCode reports whether text is a code: six ASCII digits.
