@@ -69,35 +69,35 @@ type files struct {
 	now    atomic.Pointer[view]
 
 	mu    sync.Mutex // held while reading
-	seen  map[string]print
+	seen  map[string]stamp
 	first bool
 }
 
-// print tells one content of a file from the next without reading it.
-type print struct {
+// stamp tells one content of a file from the next without reading it.
+type stamp struct {
 	info  fs.FileInfo // nil for a file that is not there
 	size  int64
 	mtime time.Time
 }
 
-func (p print) equal(q print) bool {
+func (p stamp) equal(q stamp) bool {
 	if p.info == nil || q.info == nil {
 		return p.info == nil && q.info == nil
 	}
 	return os.SameFile(p.info, q.info) && p.size == q.size && p.mtime.Equal(q.mtime)
 }
 
-// printOf follows links: the file that they lead to is the one that is read.
-func printOf(path string) print {
+// stampOf follows links: the file that they lead to is the one that is read.
+func stampOf(path string) stamp {
 	info, err := os.Stat(path)
 	if err != nil {
-		return print{}
+		return stamp{}
 	}
-	return print{info, info.Size(), info.ModTime()}
+	return stamp{info, info.Size(), info.ModTime()}
 }
 
 func newFiles(o Options) *files {
-	f := &files{places: o.Places, log: o.Log, seen: map[string]print{}, first: true}
+	f := &files{places: o.Places, log: o.Log, seen: map[string]stamp{}, first: true}
 	f.now.Store(&view{settings: awsconfig.DefaultSettings()})
 	return f
 }
@@ -130,10 +130,10 @@ func (f *files) refresh() *view {
 	return f.now.Load()
 }
 
-// changed reports whether path differs from when it was last read. The print
+// changed reports whether path differs from when it was last read. The stamp
 // is taken before the file is read: a change in between is seen next time.
 func (f *files) changed(path string) bool {
-	p := printOf(path)
+	p := stampOf(path)
 	last, known := f.seen[path]
 	f.seen[path] = p
 	return !known || !p.equal(last)
