@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,7 +43,7 @@ func newDaemon(level slog.Level) (*daemon, error) {
 		file:   file,
 		log:    slog.New(slog.NewTextHandler(file, &slog.HandlerOptions{Level: level})),
 	}
-	d.listener, err = ipc.Listen(ipc.ListenOptions{
+	d.listener, err = listen(ipc.ListenOptions{
 		Socket: places.Socket, LockFile: places.LockFile, Name: "brokerd " + version, Log: d.log,
 	})
 	if err == nil {
@@ -58,6 +59,33 @@ func newDaemon(level slog.Level) (*daemon, error) {
 		_ = d.listener.Close() // the refusal is what counts
 	}
 	return nil, refusal{err}
+}
+
+// handOver is how long a daemon may hold the lock and serve nobody: it ends,
+// and its conversations may go on for a while. Then it counts as stuck.
+const handOver = grace + 3*time.Second
+
+// listen takes the place, from a daemon that is about to end if need be: the
+// client that started this one found nobody to serve it.
+func listen(o ipc.ListenOptions) (*ipc.Listener, error) {
+	deadline := time.Now().Add(handOver)
+	for {
+		l, err := ipc.Listen(o)
+		if !errors.Is(err, ipc.ErrServed) || serves(o.Socket) || time.Now().After(deadline) {
+			return l, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// serves reports whether somebody takes connections.
+func serves(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // nothing was written
+	return true
 }
 
 func (d *daemon) newBroker(uid int) (*broker.Broker, error) {

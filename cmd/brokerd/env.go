@@ -8,10 +8,16 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"credbroker/internal/ipc"
 )
 
 // fixedPath is the PATH of the daemon and of all that it starts.
 const fixedPath = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+// sessionBus is the one variable whose value counts: it must be the path of a
+// unix socket of ours.
+const sessionBus = "DBUS_SESSION_BUS_ADDRESS"
 
 // allowedNames and allowedPrefixes are the variables that the daemon may see.
 // Whatever else it was started with is dropped before any work: the Go runtime
@@ -20,7 +26,7 @@ func allowedNames() []string {
 	return []string{
 		"HOME", "USER", "LOGNAME", "LANG", "TZ",
 		"XDG_RUNTIME_DIR", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP",
-		"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS",
+		"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", sessionBus,
 		"NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "GOCOVERDIR",
 	}
 }
@@ -32,24 +38,25 @@ func allowedPrefixes() []string { return []string{"LC_", "LISTEN_", "WATCHDOG_",
 func cleanEnviron(environ []string) []string {
 	clean := []string{fixedPath}
 	for _, entry := range environ {
-		name, _, ok := strings.Cut(entry, "=")
-		if ok && allowed(name) {
+		if allowed(entry) {
 			clean = append(clean, entry)
 		}
 	}
 	return clean
 }
 
-func allowed(name string) bool {
-	return slices.Contains(allowedNames(), name) ||
-		slices.ContainsFunc(allowedPrefixes(), func(p string) bool { return strings.HasPrefix(name, p) })
+func allowed(entry string) bool {
+	name, value, ok := strings.Cut(entry, "=")
+	if name == sessionBus && ipc.SessionBus("", value, os.Getuid()) == "" {
+		return false // godbus would run a program, or talk to another machine
+	}
+	return ok && (slices.Contains(allowedNames(), name) || hasAnyPrefix(name, allowedPrefixes()))
 }
 
 // isClean reports whether environ holds nothing but what cleanEnviron leaves.
 func isClean(environ []string) bool {
 	return slices.Contains(environ, fixedPath) && !slices.ContainsFunc(environ, func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return entry != fixedPath && !allowed(name)
+		return entry != fixedPath && !allowed(entry)
 	})
 }
 
@@ -87,13 +94,13 @@ func self() string {
 // commandEnviron is what an mfa_command is given: the user's session, without
 // what concerns the daemon alone.
 func commandEnviron(environ []string, bus string) []string {
-	drop := []string{"DBUS_SESSION_BUS_ADDRESS", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "GOCOVERDIR"}
+	drop := []string{sessionBus, "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "GOCOVERDIR"}
 	out := slices.DeleteFunc(cleanEnviron(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(drop, name) || !strings.HasPrefix(name, "LC_") && hasAnyPrefix(name, allowedPrefixes())
 	})
 	if bus != "" {
-		out = append(out, "DBUS_SESSION_BUS_ADDRESS="+bus)
+		out = append(out, sessionBus+"="+bus)
 	}
 	return out
 }

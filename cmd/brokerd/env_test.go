@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,13 @@ import (
 )
 
 func TestCleanEnviron(t *testing.T) {
+	socket := filepath.Join(newHome(t).dir, "bus")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	bus := "DBUS_SESSION_BUS_ADDRESS=unix:path=" + socket + ",guid=0123456789abcdef"
 	tests := []struct {
 		name     string
 		in, want []string
@@ -21,6 +29,9 @@ func TestCleanEnviron(t *testing.T) {
 		{"prefixes", []string{"LC_ALL=C", "BROKER_CONFIG=/c", "LISTEN_FDS=1", "WATCHDOG_USEC=1"}, []string{fixedPath, "LC_ALL=C", "BROKER_CONFIG=/c", "LISTEN_FDS=1", "WATCHDOG_USEC=1"}},
 		{"names that only look like it", []string{"HOMEX=1", "home=1", "XBROKER_=1", "LD_PRELOAD=x", "GODEBUG=x", "AWS_PROFILE=x", "XDG_CONFIG_HOME=/x"}, []string{fixedPath}},
 		{"no name", []string{"nonsense", "=x", ""}, []string{fixedPath}},
+		{"a bus that is a program", []string{"DBUS_SESSION_BUS_ADDRESS=unixexec:path=/evil"}, []string{fixedPath}},
+		{"a bus that is not a socket", []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=/dev/null"}, []string{fixedPath}},
+		{"a bus of ours", []string{bus}, []string{fixedPath, bus}},
 		{"value with =", []string{"BROKER_X=a=b"}, []string{fixedPath, "BROKER_X=a=b"}},
 	}
 	for _, test := range tests {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestStartsServesAndEnds(t *testing.T) {
@@ -57,6 +59,36 @@ func TestStartsServesAndEnds(t *testing.T) {
 	if got := third.status(); got != 0 {
 		t.Errorf("after SIGINT: status %d, want 0", got)
 	}
+}
+
+// TestOneThatEndsIsWaitedFor: between the end of its socket and the end of its
+// conversations a daemon holds the lock. Whoever is started then takes over.
+func TestOneThatEndsIsWaitedFor(t *testing.T) {
+	h := newHome(t)
+	if err := os.Mkdir(filepath.Join(h.dir, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(filepath.Join(h.dir, "run", "brokerd.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	next := h.start(nil)
+	eventually(t, "it tries to get the lock", func() error {
+		// It has come far enough when it has gone to the root directory.
+		cwd, err := os.Readlink(filepath.Join("/proc", itoa(next.Process.Pid), "cwd"))
+		if err == nil && cwd != "/" {
+			err = errors.New("it is in " + cwd)
+		}
+		return err
+	})
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	h.serving(next)
 }
 
 // TestP06LosersNeverBreakTheWinner is the short form of a test that the whole
