@@ -56,7 +56,7 @@ func TestP32SameUserGetsNothing(t *testing.T) {
 		prober := exec.Command(filepath.Join(programs, "prober"))
 		prober.Env = []string{asProber + "=" + strconv.Itoa(test.pid)}
 		prober.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ownerUID, Gid: ownerUID}}
-		out, err := prober.CombinedOutput()
+		out, err := prober.Output()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
