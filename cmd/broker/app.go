@@ -80,6 +80,7 @@ func (a *app) cli(commands []*cli.Command) *cli.App {
 		Writer:          a.stdout,
 		ErrWriter:       a.stderr,
 		HideVersion:     true,
+		HideHelpCommand: true, // lineParser turns "help exec" into "exec --help"
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) },
 		CommandNotFound: nil,

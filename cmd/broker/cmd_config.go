@@ -16,10 +16,11 @@ import (
 func newConfigCommand(a *app) *cli.Command {
 	profile := []cli.Flag{profileFlag(), jsonFlag()}
 	return &cli.Command{
-		Name:        "config",
-		Usage:       "show the AWS config as broker reads it",
-		UsageText:   "broker config {list | show | chain} [FLAGS] [PROFILE]",
-		Description: about("Reads the caller's AWS files; starts no daemon and prints no secret.", "broker config chain dev --json"),
+		Name:            "config",
+		HideHelpCommand: true,
+		Usage:           "show the AWS config as broker reads it",
+		UsageText:       "broker config {list | show | chain} [FLAGS] [PROFILE]",
+		Description:     about("Reads the caller's AWS files; starts no daemon and prints no secret.", "broker config chain dev --json"),
 		Subcommands: []*cli.Command{
 			{
 				Name:        "list",

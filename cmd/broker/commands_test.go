@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -254,15 +253,16 @@ func cmdPTY(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	cmd := exec.Command(args[2], args[3:]...)
-	if !strings.Contains(args[2], "/") {
-		cmd = exec.Command(filepath.Join(programs(), args[2]), args[3:]...)
+	program := args[2]
+	if program == "broker" {
+		program = filepath.Join(programs(), program)
 	}
+	cmd := exec.Command(program, args[3:]...)
 	cmd.Env, cmd.Dir = scriptEnv(ts), ts.MkAbs(".")
 	file, err := pty.Start(cmd)
 	ts.Check(err)
 	screen := newScreen(file)
-	problem := screen.play(ts, ts.ReadFile(args[1]), cmd)
+	problem := screen.play(ts, ts.ReadFile(args[1]))
 	if problem != nil {
 		_ = cmd.Process.Kill() // the dialogue went wrong
 	}
@@ -277,8 +277,6 @@ func cmdPTY(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptEnv is the environment of a script's programs.
 func scriptEnv(ts *testscript.TestScript) []string {
-	var out bytes.Buffer
-	ts.Check(ts.Exec("env", "-0"))
-	out.WriteString(ts.ReadFile("stdout"))
-	return strings.Split(strings.TrimRight(out.String(), "\x00"), "\x00")
+	ts.Check(ts.Exec("/bin/sh", "-c", "env -0 >.environment"))
+	return strings.Split(strings.TrimRight(ts.ReadFile(".environment"), "\x00"), "\x00")
 }

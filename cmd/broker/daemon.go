@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +31,10 @@ const startLimit = 20 * time.Second
 
 // pollInterval is how often a client looks whether the daemon serves yet.
 const pollInterval = 15 * time.Millisecond
+
+// respawnDelay is how long a client whose daemon found another one waits for
+// that one to serve, before it starts a daemon again.
+const respawnDelay = 300 * time.Millisecond
 
 // call puts one request to the daemon, which is started if need be, and
 // decodes the result.
@@ -65,7 +69,7 @@ func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface
 	switch {
 	case !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}):
 		return raw, err
-	case errors.Is(err, io.ErrUnexpectedEOF) && !repeatable(req.Op):
+	case !unreached(err) && !repeatable(req.Op):
 		return nil, err
 	}
 	if err := a.startDaemon(ctx, client, p.LogFile); err != nil {
@@ -77,6 +81,11 @@ func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface
 // repeatable reports whether a request may be put again when its daemon died.
 func repeatable(op string) bool {
 	return slices.Contains([]string{ipc.OpHello, ipc.OpCredentials, ipc.OpStatus, ipc.OpList, ipc.OpServes}, op)
+}
+
+// unreached reports whether nobody listened, so that nothing was sent.
+func unreached(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // startDaemon starts brokerd, which stands beside this program, and waits
@@ -92,26 +101,29 @@ func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	ended, err := a.spawnDaemon()
-	if err != nil {
-		return errorf(ipc.CodeNoDaemon, "start the daemon: %v", err)
-	}
-	for {
+	var again <-chan time.Time
+	for err == nil {
 		var hello ipc.Hello
-		err := client.Call(ctx, ipc.OpHello, nil, &hello)
-		if err == nil || !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}) {
-			return err
+		herr := client.Call(ctx, ipc.OpHello, nil, &hello)
+		if herr == nil || !errors.Is(herr, &ipc.Error{Code: ipc.CodeNoDaemon}) {
+			return herr
 		}
 		select {
 		case status := <-ended:
 			if status != daemonServed {
 				return startFailure(status, logFile)
 			}
-			ended = nil // somebody else's daemon is about to serve
+			// Another one is about to serve, or was until a moment ago: a
+			// daemon that dies lets go of its socket before its lock.
+			ended, again = nil, time.After(respawnDelay)
+		case <-again:
+			ended, err = a.spawnDaemon()
 		case <-time.After(pollInterval):
 		case <-ctx.Done():
 			return errorf(ipc.CodeNoDaemon, "start the daemon: it does not serve on %s", client.Socket)
 		}
 	}
+	return errorf(ipc.CodeNoDaemon, "start the daemon: %v", err)
 }
 
 func startFailure(status int, logFile string) error {

@@ -37,46 +37,49 @@ func (p lineParser) parse(args []string) (line, error) {
 	if i := slices.Index(args, "--"); i >= 0 {
 		head, rest, dashed = args[:i], args[i+1:], true
 	}
-	if len(head) > 0 && head[0] == "help" {
-		return line{path: head}, nil
-	}
 	var l line
-	var leaf *cli.Command
-	for i := 0; i < len(head); i++ {
-		if isFlag(head[i]) {
-			used, err := p.flag(&l, leaf, head[i:])
-			if err != nil {
-				return line{}, err
-			}
-			i += used - 1
-			continue
-		}
-		if leaf == nil || len(leaf.Subcommands) > 0 {
-			next, err := p.descend(leaf, head[i])
-			if err != nil {
-				return line{}, err
-			}
-			leaf = next
-			l.path = append(l.path, leaf.Name)
-			continue
-		}
-		if leaf.Name == execName && !dashed && p.childBegins(l, head[i:]) {
-			l.child = head[i:]
-			break
-		}
-		l.words = append(l.words, head[i])
+	if len(head) > 0 && head[0] == "help" { // broker help exec = broker exec --help
+		head, l.flags = head[1:], []string{"--help"}
+	}
+	leaf, err := p.read(&l, head, dashed)
+	if err != nil {
+		return line{}, err
 	}
 	if err := checkFlags(l, leaf); err != nil {
 		return line{}, err
 	}
-	if leaf != nil && leaf.Name == execName {
-		if dashed {
-			l.child = rest
-		}
-		return l, nil
+	switch {
+	case leaf == nil || leaf.Name != execName:
+		l.words = append(l.words, rest...)
+	case dashed:
+		l.child = rest
 	}
-	l.words = append(l.words, rest...)
 	return l, nil
+}
+
+// read takes apart what stands before "--" and returns the command.
+func (p lineParser) read(l *line, head []string, dashed bool) (leaf *cli.Command, err error) {
+	for i := 0; i < len(head); i++ {
+		switch {
+		case isFlag(head[i]):
+			used, err := p.flag(l, leaf, head[i:])
+			if err != nil {
+				return nil, err
+			}
+			i += used - 1
+		case leaf == nil || len(leaf.Subcommands) > 0:
+			if leaf, err = p.descend(leaf, head[i]); err != nil {
+				return nil, err
+			}
+			l.path = append(l.path, leaf.Name)
+		case leaf.Name == execName && !dashed && p.childBegins(*l, head[i:]):
+			l.child = head[i:]
+			return leaf, nil
+		default:
+			l.words = append(l.words, head[i])
+		}
+	}
+	return leaf, nil
 }
 
 // childBegins reports whether the first of tail begins the child's command
@@ -154,13 +157,13 @@ func (p lineParser) descend(parent *cli.Command, word string) (*cli.Command, err
 		}
 	}
 	err := usagef("unknown command %q", word)
-	if near := cli.SuggestCommand(commands, word); near != "" {
-		err.Hint = "did you mean " + near + "?"
+	if sentence := cli.SuggestCommand(commands, word); sentence != "" {
+		err.Hint = strings.ToLower(sentence[:1]) + sentence[1:]
 	}
 	return nil, err
 }
 
-// helpFlag and versionFlag are known everywhere: urfave/cli adds them itself.
+// globalFlags are the flags of broker itself; help is every command's too.
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}},

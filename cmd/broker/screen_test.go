@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 
@@ -77,7 +76,7 @@ func (s *screen) expect(text string) error {
 }
 
 // play acts out a dialogue.
-func (s *screen) play(ts *testscript.TestScript, dialogue string, _ *exec.Cmd) error {
+func (s *screen) play(ts *testscript.TestScript, dialogue string) error {
 	for line := range strings.Lines(dialogue) {
 		act, text, _ := strings.Cut(strings.TrimRight(line, "\n"), " ")
 		text = os.Expand(text, ts.Getenv)
