@@ -82,35 +82,27 @@ func TestPromptIsWithdrawnAndTheConversationGoesOn(t *testing.T) {
 
 func TestAnyLineEndsAPrompt(t *testing.T) {
 	client, r := converse(t, func(ctx context.Context, c *Conversation) (json.RawMessage, error) {
-		opened := make(chan struct{})
 		got := make(chan error)
 		go func() {
-			close(opened)
 			_, err := c.Prompt(ctx, testPrompt(1, ""))
 			got <- err
 		}()
-		<-opened
-		for { // until the prompt is open, and then one event more
+		waitFor(t, "the prompt to be open", func() bool {
 			c.mu.Lock()
-			open := c.open != nil
-			c.mu.Unlock()
-			if err := c.Event("row"); err != nil {
-				return nil, err
-			}
-			if open {
-				break
-			}
+			defer c.mu.Unlock()
+			return c.open != nil
+		})
+		if err := c.Event("row"); err != nil {
+			return nil, err
 		}
 		return nil, <-got
 	})
 	write(t, client, askRequest)
-	var lines []string
-	for line, err := r.ReadString('\n'); err == nil; line, err = r.ReadString('\n') {
-		lines = append(lines, strings.TrimSpace(line))
+	if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, `"prompt"`) {
+		t.Fatalf("server says %q, %v", line, err)
 	}
-	if last := lines[len(lines)-1]; !strings.Contains(last, ErrWithdrawn.Error()) {
-		t.Errorf("the conversation ends with %s, want %v", last, ErrWithdrawn)
-	}
+	wantLine(t, r, `{"event":"row"}`)
+	wantLine(t, r, `{"error":{"code":"internal","message":"the prompt was withdrawn"}}`)
 }
 
 func TestHandlerContextEndsWithTheClient(t *testing.T) {

@@ -33,7 +33,8 @@ func worker(t *testing.T, role string, log *logBuffer) (WorkerCommand, string) {
 	}
 	pids := filepath.Join(t.TempDir(), "pids")
 	return WorkerCommand{
-		Path: exe, Env: []string{"IPC_TEST_ROLE=" + role, "IPC_TEST_PIDS=" + pids},
+		// The race detector lets a program linger for a second when it exits.
+		Path: exe, Env: []string{"IPC_TEST_ROLE=" + role, "IPC_TEST_PIDS=" + pids, "GORACE=atexit_sleep_ms=0"},
 		Client: "brokerd 1.2.0", Log: slog.New(slog.NewTextHandler(log, nil)),
 	}, pids
 }
