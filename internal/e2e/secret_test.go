@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// watch scans the daemon, all command lines and all files of a world, again
+// and again, until stop is called; it returns what it found and how often it
+// looked into a living daemon.
+type watch struct {
+	stop  func()
+	mu    sync.Mutex
+	found []string
+	scans int
+}
+
+func (w *world) watchFor(n needle) *watch {
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	v := &watch{}
+	v.stop = sync.OnceFunc(func() { close(done); group.Wait() })
+	group.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				v.look(w, n)
+			}
+		}
+	})
+	w.t.Cleanup(v.stop)
+	return v
+}
+
+func (v *watch) look(w *world, n needle) {
+	found := n.scanCommandLines()
+	if pid := w.daemonPID(); pid != 0 {
+		in, err := n.scanMemory(pid)
+		found = append(found, in...)
+		if err == nil {
+			v.mu.Lock()
+			v.scans++
+			v.mu.Unlock()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			found = append(found, "scan of brokerd: "+err.Error())
+		}
+	}
+	if len(found) > 0 {
+		v.mu.Lock()
+		v.found = append(v.found, found...)
+		v.mu.Unlock()
+	}
+}
+
+// TestP29LongLivedSecretNeverEntersTheDaemon: 50 mints, adds and removes while
+// the daemon, every command line and every file are scanned.
+func TestP29LongLivedSecretNeverEntersTheDaemon(t *testing.T) {
+	needRoot(t)
+	begin := time.Now().Add(-time.Second)
+	w := newWorld(t)
+	w.ready()
+	canary := newNeedle(w.user("ann").AccessKeys[0].SecretAccessKey)
+	// eve's key is the one that comes and goes, so that each time is a mint.
+	for form, bytesOf := range newNeedle(w.user("eve").AccessKeys[0].SecretAccessKey) {
+		canary["eve's, "+form] = bytesOf
+	}
+	w.prime("dev")
+	v := w.watchFor(canary)
+	for range 50 {
+		w.add("again", "eve", "--no-mfa")
+		w.credentials("again")
+		w.must(w.run("broker", "remove", "again", "--yes"))
+	}
+	temporary := w.credentials("dev")
+	v.look(w, canary) // once more, with everything still in place
+	v.stop()
+
+	if len(v.found) > 0 {
+		slices.Sort(v.found)
+		t.Errorf("the long-lived secret was seen:\n%s", strings.Join(slices.Compact(v.found), "\n"))
+	}
+	if v.scans < 10 {
+		t.Errorf("only %d scans of a living daemon", v.scans)
+	}
+	if calls := w.log("GetSessionToken"); len(calls) < 51 {
+		t.Errorf("%d GetSessionToken calls, want 51", len(calls))
+	}
+	// broker-sandbox is the one who may have it.
+	files := canary.scanFiles(t, begin, w.dir, os.TempDir())
+	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "/sandbox.json") })
+	if len(files) > 0 {
+		t.Errorf("the long-lived secret lies in files:\n%s", strings.Join(files, "\n"))
+	}
+
+	// The same scanner finds what is there: the temporary secret in the
+	// daemon, a planted canary in a process and in a file.
+	if in, err := newNeedle(temporary.SecretAccessKey).scanMemory(w.daemonPID()); err != nil || len(in) == 0 {
+		t.Errorf("the scanner does not find the temporary secret in brokerd: %v", err)
+	}
+	if in, err := canary.scanMemory(os.Getpid()); err != nil || len(in) == 0 {
+		t.Errorf("the scanner does not find the canary in this process, which holds it: %v", err)
+	}
+	planted := w.command("/bin/sleep", "60")
+	planted.Env = append(planted.Env, "PLANTED="+w.user("ann").AccessKeys[0].SecretAccessKey)
+	w.startCommand(planted)
+	w.eventually("the scanner finds a planted canary", func() error {
+		if len(canary.scanCommandLines()) == 0 {
+			return errors.New("not found")
+		}
+		return nil
+	})
+	if len(canary.scanFiles(t, begin, w.dir)) == 0 {
+		t.Error("the scanner does not find the canary in sandbox.json")
+	}
+}
