@@ -185,10 +185,10 @@ func TestTooManyAnswersEndTheConversation(t *testing.T) {
 }
 
 func TestServerThatEndsSaysSo(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
 	client, conn := net.Pipe()
 	go ServeConn(ctx, conn, Peer{}, func(ctx context.Context, c *Conversation) (json.RawMessage, error) {
-		cancel()
+		cancel(errors.New("SIGTERM")) // as signal.NotifyContext does
 		return testHandler(ctx, c)
 	})
 	write(t, client, `{"v":1,"op":"wait"}`+"\n")

@@ -138,8 +138,8 @@ func (l *Listener) current() *net.UnixListener {
 // returns nil. It returns an error if the place is lost, see Check, which it
 // calls each minute. It may be called once.
 func (l *Listener) Serve(ctx context.Context, h Handler) error {
-	ctx, end := context.WithCancelCause(ctx)
-	parent := ctx
+	caller := ctx
+	ctx, end := context.WithCancelCause(caller)
 	defer context.AfterFunc(ctx, l.stop)()
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -178,10 +178,10 @@ func (l *Listener) Serve(ctx context.Context, h Handler) error {
 			l.refuseBusy(conn)
 		}
 	}
-	if err := context.Cause(parent); !errors.Is(err, context.Canceled) {
-		return err
+	if caller.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx) // nil after Close
 }
 
 // watch calls Check each minute and ends Serve when the place is lost.

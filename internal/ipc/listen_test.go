@@ -51,14 +51,14 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error)
 	go func() { done <- l.Serve(ctx, testHandler) }()
 	waiting := make(chan error)
 	client := &Client{Socket: filepath.Join(dir, "broker.sock")}
 	go func() { waiting <- client.Call(t.Context(), "wait", nil, nil) }()
 	hello(t, dir)
-	cancel()
+	cancel(errors.New("SIGTERM")) // as signal.NotifyContext does
 	if err := <-done; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
@@ -329,7 +329,7 @@ func TestIdentify(t *testing.T) {
 		pidfd func(fd, pid int) (int, error)
 	}{
 		{"by socket", socketPidfd},
-		{"by number", func(_, pid int) (int, error) { return unix.PidfdOpen(pid, 0) }},
+		{"by number", numberPidfd},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, conn := connPair(t)
@@ -380,8 +380,10 @@ func TestPeerThatHasExitedIsRefused(t *testing.T) {
 	if p.Alive() {
 		t.Error("a process that was killed is called alive")
 	}
-	if p, err := identify(conn); err == nil {
-		t.Errorf("a process that was killed is identified as %+v", p)
+	for _, pidfd := range []func(fd, pid int) (int, error){socketPidfd, numberPidfd} {
+		if p, err := identifyBy(conn, pidfd); err == nil {
+			t.Errorf("a process that was killed is identified as %+v", p)
+		}
 	}
 }
 
@@ -401,5 +403,28 @@ func TestParseStartTime(t *testing.T) {
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("parseStartTime(%q) = %d, %v, want %d", tt.stat, got, err, tt.want)
 		}
+	}
+}
+
+// BenchmarkConversation is one request of a helper to a warm daemon, as far as
+// this package goes.
+func BenchmarkConversation(b *testing.B) {
+	dir := filepath.Join(testDir(b), "broker")
+	l, err := Listen(options(dir, io.Discard))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error)
+	go func() { done <- l.Serve(ctx, testHandler) }()
+	client := &Client{Socket: filepath.Join(dir, "broker.sock"), Name: "broker 1.2.0"}
+	for b.Loop() {
+		if err := client.Call(b.Context(), OpHello, nil, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cancel()
+	if err := errors.Join(<-done, l.Close()); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -41,19 +41,14 @@ func identifyFD(fd int, pidfd func(fd, pid int) (int, error)) (Peer, error) {
 	if p.PID == 0 {
 		return p, fmt.Errorf("%w: it is in another pid namespace", errForeign)
 	}
-	before, err := startTime(p.PID)
-	if err != nil {
-		return p, fmt.Errorf("identify peer %d: %w", p.PID, err)
-	}
 	handle, err := pidfd(fd, p.PID)
 	if err != nil {
 		return p, fmt.Errorf("identify peer %d: %w", p.PID, err)
 	}
 	p.process = os.NewFile(uintptr(handle), "pidfd")
-	// Read once more, now that the number cannot be given away: a handle that
-	// was opened by number may be that of a successor.
-	if p.StartTime, err = startTime(p.PID); err == nil && (p.StartTime != before || !p.Alive()) {
-		err = errors.New("it has exited")
+	// Alive, and so the number still was its own when the time was read.
+	if p.StartTime, err = startTime(p.PID); err == nil && !p.Alive() {
+		err = errExited
 	}
 	if err != nil {
 		p.close()
@@ -62,14 +57,37 @@ func identifyFD(fd int, pidfd func(fd, pid int) (int, error)) (Peer, error) {
 	return p, nil
 }
 
+var errExited = errors.New("it has exited")
+
 // socketPidfd returns a pidfd of the process that connected the socket fd: the
-// kernel's own (Linux 6.5), else by number.
+// kernel's own since Linux 6.5, before that by number.
 func socketPidfd(fd, pid int) (int, error) {
 	handle, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	if errors.Is(err, unix.ENOPROTOOPT) {
-		return unix.PidfdOpen(pid, 0)
+		return numberPidfd(fd, pid)
 	}
 	return handle, err
+}
+
+// numberPidfd opens a pidfd by number, and makes sure that the number was not
+// given to a successor meanwhile.
+func numberPidfd(_, pid int) (int, error) {
+	before, err := startTime(pid)
+	if err != nil {
+		return -1, err
+	}
+	handle, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1, err
+	}
+	after, err := startTime(pid)
+	if err == nil && after != before {
+		err = errExited
+	}
+	if err != nil {
+		return -1, errors.Join(err, unix.Close(handle))
+	}
+	return handle, nil
 }
 
 // startTime returns field 22 of /proc/PID/stat, or 0 where the kernel hides

@@ -225,7 +225,7 @@ func workerRole(role string) error {
 	case "worker-echo":
 		return ServeOne(context.Background(), os.Stdin, os.Stdout, func(_ context.Context, c *Conversation) (json.RawMessage, error) {
 			if _, err := c.Prompt(context.Background(), testPrompt(1, "")); !errors.Is(err, ErrCannotAsk) {
-				return nil, fmt.Errorf("prompt in a worker: %v", err)
+				return nil, fmt.Errorf("prompt in a worker: %w", err)
 			}
 			return json.Marshal(map[string]any{
 				"op": c.Request.Op, "params": c.Request.Params, "argv": os.Args[1:], "env": os.Environ(),

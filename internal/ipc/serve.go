@@ -267,9 +267,10 @@ func outcome(ctx context.Context, result json.RawMessage, err error) Reply {
 	// A handler that gave up because its context ended knows less about the
 	// reason than the context.
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
-		err = context.Cause(ctx)
-		if errors.Is(err, context.Canceled) {
-			err = errEnding
+		err = errEnding
+		var e *Error
+		if errors.As(context.Cause(ctx), &e) { // the client's doing
+			err = e
 		}
 	}
 	return Reply{Error: wireError(err)}
