@@ -3,7 +3,7 @@
 package main
 
 import (
-	"regexp"
+	"strings"
 
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
@@ -16,13 +16,21 @@ type keyPair struct {
 }
 
 // Forms of access keys. AWS promises 16 to 128 characters for the ID and
-// nothing for the secret; every secret it has issued has 40.
+// nothing for the secret; every secret it has issued has 40. They are functions
+// because a regexp would be compiled at every start of the helper.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
-var (
-	longLivedForm = regexp.MustCompile(`^AKIA[A-Z0-9]{12,124}$`)
-	temporaryForm = regexp.MustCompile(`^ASIA[A-Z0-9]{12,124}$`)
-	secretForm    = regexp.MustCompile(`^[A-Za-z0-9/+=]{40}$`)
+const (
+	upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digit = "0123456789"
 )
+
+func isKeyID(text, prefix string) bool {
+	return strings.HasPrefix(text, prefix) && len(text) >= 16 && len(text) <= 128 && strings.Trim(text, upper+digit) == ""
+}
+
+func looksSecret(text string) bool {
+	return len(text) == 40 && strings.Trim(text, upper+"abcdefghijklmnopqrstuvwxyz"+digit+"/+=") == ""
+}
 
 // check refuses an access key ID that is none, before the daemon is told of
 // it: what stands in its place may be the secret, so it is not repeated
@@ -31,13 +39,13 @@ var (
 func (k keyPair) check() error {
 	id := k.AccessKeyID
 	switch {
-	case longLivedForm.MatchString(id) && k.SecretAccessKey.IsZero():
+	case isKeyID(id, "AKIA") && k.SecretAccessKey.IsZero():
 		return keyInvalid("the secret access key of "+id+" is missing", "give the ID on the first line and the secret on the second")
-	case longLivedForm.MatchString(id):
+	case isKeyID(id, "AKIA"):
 		return nil
-	case temporaryForm.MatchString(id):
+	case isKeyID(id, "ASIA"):
 		return keyInvalid(id+" is a temporary key, which ends by itself", "use a long-lived key of an IAM user: its ID begins with AKIA")
-	case secretForm.MatchString(id):
+	case looksSecret(id):
 		return keyInvalid("the access key ID and the secret access key are swapped", "give the ID first, the one that begins with AKIA")
 	case id == "":
 		return keyInvalid("the access key ID is missing", "give the ID first, the one that begins with AKIA")
