@@ -54,7 +54,32 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	programs = dir
-	return m.Run()
+	status := m.Run()
+	if left := leftovers(); len(left) > 0 && status == 0 {
+		fmt.Fprintf(os.Stderr, "the tests left processes behind: %v\n", left)
+		return 1
+	}
+	return status
+}
+
+// leftovers ends every process that still runs one of our programs, and
+// returns what they were.
+func leftovers() []string {
+	var left []string
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range procs {
+		line, err := os.ReadFile(proc + "/cmdline")
+		if err != nil || !strings.HasPrefix(string(line), programs+"/") {
+			continue // ended, or not ours
+		}
+		pid, err := strconv.Atoi(filepath.Base(proc))
+		if err != nil || !alive(pid) {
+			continue
+		}
+		left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be ending
+	}
+	return left
 }
 
 // needRoot skips a test that only root can run, on machines where nobody
