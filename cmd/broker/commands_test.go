@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"credbroker/internal/ipc"
+	"credbroker/vault/vaulttest"
 )
 
 // eventually polls f until it succeeds. It returns the last error in vain.
@@ -212,6 +213,22 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			return nil
 		}))
+	}
+}
+
+// cmdKeyring locks, unlocks, kills or starts the keyring of the script.
+func cmdKeyring(ts *testscript.TestScript, neg bool, args []string) {
+	keyring, ok := ts.Value("keyring").(*vaulttest.Keyring)
+	if !ok || neg || len(args) != 1 {
+		ts.Fatalf("usage: keyring lock|kill|start")
+	}
+	switch args[0] {
+	case "lock":
+		keyring.Lock()
+	case "kill":
+		keyring.Kill()
+	case "start":
+		keyring.Start()
 	}
 }
 

@@ -176,7 +176,7 @@ func TestHelperCommandLine(t *testing.T) {
 // of a file or move a cursor is refused where it is read.
 func TestP49HostileProfileNames(t *testing.T) {
 	for _, name := range []string{
-		"", "a b", "a\nb", "a\x00b", "\x1b[31m", "a\tb", "a\\b", "[a]", "a=b", "a#b", "é", "e\u0301", "‮dev", "-x", "$(id)", "`id`", "a;b", strings.Repeat("x", 300),
+		"", "a b", "a\nb", "a\x00b", "\x1b[31m", "a\tb", "a\\b", "[a]", "a=b", "a#b", "é", "e\u0301", "\u202edev", "-x", "$(id)", "`id`", "a;b", strings.Repeat("x", 300),
 	} {
 		if got, err := parseHelper([]string{"--profile", name}); err == nil {
 			t.Errorf("the helper takes %q as %q", name, got)

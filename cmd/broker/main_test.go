@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"credbroker/vault/vaulttest"
 )
 
 // patience bounds every wait of these tests, in seconds. A loaded machine is
@@ -50,15 +53,43 @@ func buildAndRun(m *testing.M) int {
 // the real brokerd and broker-vault and a pretend AWS account.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	runScripts(t, "testdata/script", setupScript)
+}
+
+// TestKeyringScripts runs the scenarios that need a desktop's keyring: a real
+// one, on a bus of its own.
+func TestKeyringScripts(t *testing.T) {
+	t.Parallel()
+	if ownBus() {
+		t.Skip("this user has a session bus in /run/user, which the programs prefer: it is not for tests")
+	}
+	keyring := vaulttest.StartKeyring(t)
+	runScripts(t, "testdata/keyring", func(env *testscript.Env) error {
+		env.Setenv("DBUS_SESSION_BUS_ADDRESS", keyring.Address)
+		env.Values["keyring"] = keyring
+		return setupScript(env)
+	})
+}
+
+// ownBus reports whether the programs would find the real session bus.
+func ownBus() bool {
+	_, err := os.Lstat(filepath.Join("/run/user", strconv.Itoa(os.Getuid()), "bus"))
+	return err == nil
+}
+
+func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
-		Setup:              setupScript,
+		Dir:                dir,
+		Setup:              setup,
 		RequireUniqueNames: true,
 		Condition: func(name string) (bool, error) {
-			if name != "autostart" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "autostart":
+				return autostart(), nil
+			case "bus":
+				return ownBus(), nil
 			}
-			return autostart(), nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sandbox": cmdSandbox,
@@ -70,6 +101,7 @@ func TestScripts(t *testing.T) {
 			"daemon":  cmdDaemon,
 			"perm":    cmdPerm,
 			"expand":  cmdExpand,
+			"keyring": cmdKeyring,
 		},
 	})
 }
