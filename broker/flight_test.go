@@ -443,6 +443,46 @@ func TestMFAForAFlightThatWaits(t *testing.T) {
 	})
 }
 
+// TestMFACodeForOneOfTwoDevices: a code that does not say whose it is would be
+// burnt on the wrong device, so it goes nowhere.
+func TestMFACodeForOneOfTwoDevices(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.add("ops", bobKey, ipc.KeyDetails{AccountID: account, ARN: "arn:aws:iam::111122223333:user/bob", UserName: "bob", SerialNumber: bobMFA})
+		r.add("dev2", "AKIAANNANNANNANNANN2", ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA})
+		ann, bob := r.helper("dev"), r.helper("ops")
+		synctest.Wait()
+		err := coded(waitErr(r.mfa(r.aws.code(bobMFA, 0))))
+		if err.Code != ipc.CodeUsage || !strings.Contains(err.Hint, "broker mfa CODE -p PROFILE") {
+			t.Errorf("error: %+v", err)
+		}
+		for _, want := range []string{annMFA + " (dev)", bobMFA + " (ops)"} {
+			if !strings.Contains(err.Message, want) {
+				t.Errorf("the message does not name %s: %s", want, err.Message)
+			}
+		}
+		if n := r.aws.calls("GetSessionToken"); n != 0 || r.status().Pending[0].Attempt != 1 {
+			t.Errorf("the code was used: %d calls", n)
+		}
+		m := r.start(ipc.OpMFA, ipc.MFAParams{Profile: "ops", Code: r.aws.code(bobMFA, 0)}, "")
+		if m.code() != "" {
+			t.Fatal(m.err)
+		}
+		bob.document(t)
+		// Two flights of one device are no question.
+		two := r.helper("dev2")
+		synctest.Wait()
+		if m := r.mfa(r.aws.code(annMFA, 0)); m.code() != "" {
+			t.Fatal(m.err)
+		}
+		ann.document(t)
+		if p := r.status().Pending; len(p) != 1 {
+			t.Errorf("pending: %+v", p)
+		}
+		two.hangUp()
+		r.aws.codesSentOnce(t)
+	})
+}
+
 func TestMFAWithNothingPending(t *testing.T) {
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		for _, p := range []ipc.MFAParams{{}, {Code: "123456"}, {Cancel: true}, {Cancel: true, Profile: "dev"}} {
@@ -469,6 +509,9 @@ func TestMFAWithNothingPending(t *testing.T) {
 		// Without a code and without a way to ask there is nothing to wait for.
 		c := r.start(ipc.OpMFA, ipc.MFAParams{Profile: "dev"}, "")
 		wantCode(t, "no way to ask", waitErr(c), ipc.CodeUsage)
+		if p := r.status().Pending; len(p) != 0 {
+			t.Errorf("it waits for a code that nobody can give: %+v", p)
+		}
 	})
 }
 

@@ -4,7 +4,9 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"credbroker/internal/ipc"
 )
@@ -42,6 +44,8 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 		return result, nil
 	case len(pending) == 0 && p == nil:
 		return nil, notPending()
+	case params.Code == "" && !c.CanAsk() && (p == nil || p.id.serial != ""):
+		return nil, fail(ipc.CodeUsage, "give the code as an argument: broker mfa CODE", "this client cannot ask for a code")
 	case len(pending) == 0:
 		f, err := b.prime(ctx, p)
 		if err != nil || f == nil {
@@ -49,21 +53,51 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 		}
 		pending = []*flight{f}
 	}
-	answers := callerOf(r, c)
+	if err := b.oneDevice(pending, params.Code); err != nil {
+		return nil, err
+	}
+	return b.answerAll(ctx, pending, params.Code, callerOf(r, c))
+}
+
+// answerAll brings a code to one flight, or lets each of them ask through the
+// conversation.
+func (b *Broker) answerAll(ctx context.Context, pending []*flight, code string, answers caller) (any, error) {
+	result := ipc.MFAResult{Answered: []ipc.Pending{}, Cancelled: []ipc.Pending{}}
 	answers.answers = true
 	for len(pending) > 0 {
 		f := b.nextInTurn(pending)
 		was := b.describe(f)
-		if err := b.answer(ctx, f, params.Code, answers); err != nil {
+		if err := b.answer(ctx, f, code, answers); err != nil {
 			return nil, err
 		}
 		result.Answered = append(result.Answered, was)
-		if params.Code != "" {
+		if code != "" {
 			break // one code, one flight
 		}
 		pending = slices.DeleteFunc(pending, func(have *flight) bool { return have == f })
 	}
 	return result, nil
+}
+
+// oneDevice refuses a code that could be meant for several devices: it would
+// be spent on the wrong one. Flights of one device come one after the other.
+func (b *Broker) oneDevice(pending []*flight, code string) error {
+	if code == "" {
+		return nil
+	}
+	var serials, waiting []string
+	for _, f := range pending {
+		p := b.describe(f)
+		if !slices.Contains(serials, p.SerialNumber) {
+			serials = append(serials, p.SerialNumber)
+		}
+		waiting = append(waiting, fmt.Sprintf("%s (%s)", p.SerialNumber, strings.Join(p.Profiles, ", ")))
+	}
+	if len(serials) < 2 {
+		return nil
+	}
+	return fail(ipc.CodeUsage, "say whose code it is: broker mfa CODE -p PROFILE",
+		"%d MFA devices are waited for: %s", len(serials), strings.Join(waiting, ", "))
 }
 
 // nextInTurn returns the flight to answer first: one that has its device. If
@@ -136,9 +170,6 @@ func (b *Broker) prime(ctx context.Context, p *plan) (*flight, error) {
 // ends. The error is what became of the code.
 func (b *Broker) answer(ctx context.Context, f *flight, code string, c caller) error {
 	if code == "" {
-		if c.prompt == nil {
-			return fail(ipc.CodeUsage, "give the code as an argument: broker mfa CODE", "this client cannot ask for a code")
-		}
 		s := newSurface(c)
 		b.attach(f, nil, s)
 		defer b.leave(f, nil, s)
