@@ -316,11 +316,22 @@ func (f *flight) try(ctx context.Context, d *device, code string) (*entry, error
 	if !f.b.claim(d, code) {
 		return nil, fail(ipc.CodeMFAUsed, "wait for the next one", "this MFA code was used before")
 	}
-	e, err := f.b.sessionToken(ctx, f.plan, code)
+	e, err := f.send(ctx, code)
 	if err != nil && !coded(err).Spent && !hasCode(err, ipc.CodeMFAWrong) {
 		f.b.release(d, code)
 	}
 	return e, err
+}
+
+// send makes the call. The clock may have been set while the user looked for
+// the device: AWS would refuse the signature, and the code with it.
+func (f *flight) send(ctx context.Context, code string) (*entry, error) {
+	if f.b.clockMoved() {
+		if err := f.b.reach(ctx, f.plan); err != nil {
+			return nil, err
+		}
+	}
+	return f.b.sessionToken(ctx, f.plan, code)
 }
 
 // device returns the device of a serial number.

@@ -220,6 +220,23 @@ func TestCancelAnswersEveryWaiter(t *testing.T) {
 	})
 }
 
+// TestCancelDuringACall: what AWS says to a code after the cancellation asks
+// for no other one.
+func TestCancelDuringACall(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+		<-fg.prompts
+		r.aws.delay = 5 * time.Second
+		fg.answers <- "000000"
+		synctest.Wait()
+		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Cancel: true})
+		wantCode(t, "the waiter", waitErr(fg), ipc.CodeMFACancelled)
+		if s := r.status(); s.Prompts != 1 || len(fg.prompts) != 0 {
+			t.Errorf("asked again: %d prompts", s.Prompts)
+		}
+	})
+}
+
 func TestCoolDownEnds(t *testing.T) {
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		c := r.helper("dev")

@@ -171,6 +171,56 @@ func TestRemoveEndsTheFlight(t *testing.T) {
 	})
 }
 
+// TestKeyMovesDuringAFlight: while a code is waited for, the key goes from the
+// profile that began the flight, or into another item. Those who still have it
+// get their session, made with the item that is there.
+func TestKeyMovesDuringAFlight(t *testing.T) {
+	for name, move := range map[string]func(r *rig){
+		"removed here": func(r *rig) { do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "tokyo"}) },
+		"stored again": func(r *rig) { r.add("tokyo", annKey, details()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, ready, func(t *testing.T, r *rig) {
+				r.add("tokyo", annKey, details())
+				r.helper("tokyo")
+				synctest.Wait()
+				other := r.helper("dev")
+				synctest.Wait()
+				move(r)
+				if m := r.mfa(r.aws.code(annMFA, 0)); m.code() != "" {
+					t.Fatal(m.err)
+				}
+				other.document(t)
+				if used := r.aws.params[0].Item; r.aws.items[used] {
+					t.Errorf("the session was asked for with item %s, which is deleted", used)
+				}
+			})
+		})
+	}
+}
+
+// TestCodeOfARemovedKeyIsSpent: AWS took the code, and its session is thrown
+// away because the key went meanwhile: the code is not sent again.
+func TestCodeOfARemovedKeyIsSpent(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.helper("dev")
+		synctest.Wait()
+		r.aws.delay = 5 * time.Second
+		code := r.aws.code(annMFA, 0)
+		m := r.mfa(code)
+		time.Sleep(time.Second)
+		r.aws.delay = 0 // of what follows
+		do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "dev"})
+		wantCode(t, "mfa", waitErr(m), ipc.CodeNoKey)
+		if r.aws.calls("GetSessionToken") != 1 || r.claim(r.device(annMFA), code) {
+			t.Error("the code may be sent again")
+		}
+		if n := len(r.status().Sessions); n != 0 {
+			t.Errorf("%d sessions of a key that is gone", n)
+		}
+	})
+}
+
 func TestNotInitialised(t *testing.T) {
 	bubble(t, newRig, func(t *testing.T, r *rig) {
 		r.write("config", "")

@@ -328,6 +328,28 @@ func TestAWSClockDecides(t *testing.T) {
 	})
 }
 
+// TestClockIsSetWhileACodeIsWaitedFor: the offset is learnt again before the
+// code is sent, which AWS would refuse with the signature.
+func TestClockIsSetWhileACodeIsWaitedFor(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		h := r.helper("dev")
+		synctest.Wait()
+		r.clock.move(-time.Hour, 0)
+		r.aws.skew = time.Hour
+		if m := r.mfa(r.aws.code(annMFA, 0)); m.code() != "" {
+			t.Fatal(m.err)
+		}
+		h.document(t)
+		if got := r.aws.params[0].AWS.ClockOffset; got != 3600 {
+			t.Errorf("the code was sent with clock offset %d, want 3600", got)
+		}
+		e := r.lastValid(mustPlan(t, r, "dev"))
+		if left := e.left(r.clock); left > 12*time.Hour || left < 12*time.Hour-time.Minute {
+			t.Errorf("left %v, want 12 hours", left)
+		}
+	})
+}
+
 func mustPlan(t *testing.T, r *rig, profile string) *plan {
 	t.Helper()
 	pl, err := r.planner()

@@ -32,8 +32,8 @@ func (f *flight) runCommand(ctx context.Context, reason string) (string, error) 
 	f.commands++
 	b.mu.Unlock()
 	if reason != "" {
-		now := b.opts.Clock.Now().Add(b.clockOffset())
-		t := time.NewTimer(untilNextStep(now))
+		// By our clock, not by that of AWS: the program looks at ours.
+		t := time.NewTimer(untilNextStep(b.opts.Clock.Now()))
 		defer t.Stop()
 		select {
 		case <-t.C:

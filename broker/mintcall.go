@@ -5,6 +5,7 @@ package broker
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -101,35 +102,57 @@ func (b *Broker) prepare(ctx context.Context, p *plan) error {
 // sessionToken makes one GetSessionToken call, with code if that is not empty,
 // and caches what it brings.
 func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry, error) {
-	key := p.key
+	p, ok := b.current(p)
+	if !ok {
+		return nil, removedMeanwhile(p)
+	}
 	params := ipc.SessionTokenParams{ItemParams: b.item(p), DurationSeconds: int(p.duration / time.Second)}
 	if code != "" {
 		params.SerialNumber, params.TokenCode = p.id.serial, code
 	}
 	creds, err := b.opts.Worker.SessionToken(ctx, params)
 	if err != nil {
-		return nil, wrap(err, "get a session for profile %s with key %s", p.owner, key.AccessKeyID)
+		return nil, wrap(err, "get a session for profile %s with key %s", p.owner, p.key.AccessKeyID)
 	}
-	e, err := b.accept(creds, key.AccountID, p.duration)
+	e, err := b.accept(creds, p.key.AccountID, p.duration)
 	if err != nil {
-		e := wrap(err, "get a session for profile %s with key %s", p.owner, key.AccessKeyID)
+		e := wrap(err, "get a session for profile %s with key %s", p.owner, p.key.AccessKeyID)
 		e.Spent = code != ""
 		return nil, e
 	}
 	e.id = p.id
-	if !b.owns(p.owner, key) {
-		return nil, fail(ipc.CodeNoKey, "", "key %s of profile %s was removed meanwhile", key.AccessKeyID, p.owner)
+	if _, ok := b.current(p); !ok {
+		e := removedMeanwhile(p)
+		e.Spent = code != ""
+		return nil, e
 	}
 	b.mu.Lock()
 	b.sessions[p.id] = e
 	b.mu.Unlock()
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "session made", slog.String("profile", p.owner),
-		slog.String("source_key_id", key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
+		slog.String("source_key_id", p.key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
 	return e, nil
 }
 
-// owns reports whether the index still has key.
-func (b *Broker) owns(profile string, key record) bool {
+// current returns p with its key as the index has it now. While a code was
+// waited for, the key may have been stored again, in another item, or removed
+// from this profile and still be there under another. It reports false, and
+// returns p, if the key is gone.
+func (b *Broker) current(p *plan) (*plan, bool) {
 	keys, err := b.index.snapshot()
-	return err == nil && keys[profile].AccessKeyID == key.AccessKeyID
+	if err != nil {
+		return p, false
+	}
+	for _, profile := range append([]string{p.owner}, slices.Sorted(maps.Keys(keys))...) {
+		if key, ok := keys[profile]; ok && key.AccessKeyID == p.key.AccessKeyID {
+			now := *p
+			now.owner, now.key = profile, key
+			return &now, true
+		}
+	}
+	return p, false
+}
+
+func removedMeanwhile(p *plan) *ipc.Error {
+	return fail(ipc.CodeNoKey, "", "key %s of profile %s was removed meanwhile", p.key.AccessKeyID, p.owner)
 }

@@ -87,6 +87,9 @@ func (f *flight) ask(asking context.Context, reason string) (typed, error) {
 	b.mu.Unlock()
 	defer f.setAsking("")
 	for {
+		if asking.Err() != nil { // a code that comes now was not waited for
+			return typed{}, context.Cause(asking)
+		}
 		b.mu.Lock()
 		s, name := f.chooseLocked()
 		f.asking = name
@@ -239,7 +242,7 @@ func isCode(text string) bool {
 	return len(text) == 6 && strings.Trim(text, "0123456789") == ""
 }
 
-// untilNextStep returns how long the time step of AWS's clock still lasts.
+// untilNextStep returns how long the time step that now is in still lasts.
 func untilNextStep(now time.Time) time.Duration {
 	return now.Truncate(timeStep).Add(timeStep).Sub(now)
 }
