@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/secret"
 )
 
 // addOptions is the command line of broker add.
@@ -102,48 +105,77 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	if err := a.call(ctx, ipc.OpReserve, reserve, &place); err != nil {
 		return err
 	}
-	var stored ipc.PutResult
-	put := ipc.PutParams{
-		Item: place.Item, Store: place.Store, AWS: place.AWS, Profile: o.profile,
-		AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, NoVerify: o.noVerify,
-	}
-	if err := a.vault(ctx, place.Store, ipc.OpPut, put, &stored); err != nil {
+	item := ipc.ItemParams{Store: place.Store, Item: place.Item, Profile: o.profile, AccessKeyID: key.AccessKeyID, AWS: place.AWS}
+	stored, err := a.put(ctx, item, key.SecretAccessKey, o.noVerify)
+	if err != nil {
 		return err
 	}
-	adopted, err := a.adopt(ctx, o, place, key.AccessKeyID, stored)
+	serial, err := a.device(ctx, o, place.SerialNumber, stored)
 	if err != nil {
-		return errors.Join(err, a.discard(ctx, o.profile, place, key.AccessKeyID))
+		return errors.Join(err, a.discard(ctx, item))
+	}
+	adopted, err := a.adopt(ctx, o, item, serial, stored.Identity)
+	if err != nil {
+		return err
 	}
 	return a.added(ctx, o, adopted)
 }
 
-// adopt settles how sessions of the stored key are made and enters it into the
-// index.
-func (a *app) adopt(ctx context.Context, o addOptions, place ipc.Reservation, accessKeyID string, stored ipc.PutResult) (ipc.Key, error) {
-	serial, err := a.device(ctx, o, place.SerialNumber, stored)
-	if err != nil {
-		return ipc.Key{}, err
+// put has a worker store the key as a new item. One that did not get to say
+// how it ended may have stored it.
+func (a *app) put(ctx context.Context, item ipc.ItemParams, secretAccessKey secret.String, noVerify bool) (ipc.PutResult, error) {
+	var stored ipc.PutResult
+	err := a.vault(ctx, item.Store, ipc.OpPut, ipc.PutParams{
+		Item: item.Item, Store: item.Store, AWS: item.AWS, Profile: item.Profile,
+		AccessKeyID: item.AccessKeyID, SecretAccessKey: secretAccessKey, NoVerify: noVerify,
+	}, &stored)
+	if hasCode(err, ipc.CodeInternal, ipc.CodeProtocol, ipc.CodeDeadline, ipc.CodeKeychainTimeout) {
+		err = errors.Join(err, a.discard(ctx, item))
 	}
-	id := stored.Identity
+	return stored, err
+}
+
+// adoptGrace is how long an interrupt waits for the answer to adopt.
+const adoptGrace = 5 * time.Second
+
+// adopt enters the stored key into the index. From the moment that the daemon
+// has the request, the item may be the only copy of the key that the index
+// names, and the one before it deleted: the item is discarded only if the
+// daemon says that it did not adopt it, and never because no answer came.
+func (a *app) adopt(ctx context.Context, o addOptions, item ipc.ItemParams, serial string, id ipc.Identity) (ipc.Key, error) {
+	patient, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(adoptGrace, func() { stop(context.Cause(ctx)) })
+	})()
 	var key ipc.Key
-	err = a.call(ctx, ipc.OpAdopt, ipc.AdoptParams{
-		Item: place.Item, Profile: o.profile, AccessKeyID: accessKeyID, Replace: o.replace,
+	err := a.call(patient, ipc.OpAdopt, ipc.AdoptParams{
+		Item: item.Item, Profile: o.profile, AccessKeyID: item.AccessKeyID, Replace: o.replace,
 		KeyDetails: ipc.KeyDetails{
 			AccountID: id.AccountID, ARN: id.ARN, UserName: id.UserName,
-			SerialNumber: serial, NoMFA: o.noMFA, Region: place.AWS.Region,
+			SerialNumber: serial, NoMFA: o.noMFA, Region: item.AWS.Region,
 		},
 	}, &key)
-	return key, err
+	switch {
+	case err == nil:
+		return key, nil
+	case hasCode(err, ipc.CodeUsage, ipc.CodeKeyInvalid, ipc.CodeKeyExists, ipc.CodeNotInitialised):
+		return key, errors.Join(err, a.discard(ctx, item))
+	}
+	return key, fmt.Errorf("enter key %s into the index, which broker list shows; it stays in the store, where broker recover finds it: %w", item.AccessKeyID, err)
+}
+
+// hasCode reports whether err is a failure of one of these codes.
+func hasCode(err error, codes ...ipc.Code) bool {
+	var coded *ipc.Error
+	return errors.As(err, &coded) && slices.Contains(codes, coded.Code)
 }
 
 // discard deletes an item that the index does not have, also when the user
 // interrupted us.
-func (a *app) discard(ctx context.Context, profile string, place ipc.Reservation, accessKeyID string) error {
-	err := a.vault(context.WithoutCancel(ctx), place.Store, ipc.OpDelete, ipc.ItemParams{
-		Store: place.Store, Item: place.Item, Profile: profile, AccessKeyID: accessKeyID, AWS: place.AWS,
-	}, nil)
-	if err != nil {
-		return fmt.Errorf("delete item %s again: %w", place.Item, err)
+func (a *app) discard(ctx context.Context, item ipc.ItemParams) error {
+	if err := a.vault(context.WithoutCancel(ctx), item.Store, ipc.OpDelete, item, nil); err != nil {
+		return fmt.Errorf("delete item %s again: %w", item.Item, err)
 	}
 	return nil
 }

@@ -78,9 +78,12 @@ func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface
 	return client.Converse(ctx, req, surface)
 }
 
-// repeatable reports whether a request may be put again when its daemon died.
+// repeatable reports whether a request may be put again when its daemon died:
+// it changes nothing, or the same as the first time.
 func repeatable(op string) bool {
-	return slices.Contains([]string{ipc.OpHello, ipc.OpCredentials, ipc.OpStatus, ipc.OpList, ipc.OpServes}, op)
+	return slices.Contains([]string{
+		ipc.OpHello, ipc.OpCredentials, ipc.OpStatus, ipc.OpList, ipc.OpServes, ipc.OpReserve, ipc.OpAdopt, ipc.OpRestore,
+	}, op)
 }
 
 // unreached reports whether nobody listened, so that nothing was sent.

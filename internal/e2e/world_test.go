@@ -30,7 +30,7 @@ const patience = 60 * time.Second
 var programs string
 
 func TestMain(m *testing.M) {
-	if runAsSDKClient() {
+	if runAsSDKClient() || runAsSlowVault() {
 		return
 	}
 	os.Exit(buildAndRun(m))
@@ -96,6 +96,7 @@ type world struct {
 	t       *testing.T
 	dir     string // everything of this world is below it
 	home    string
+	bin     string   // the directory of its programs
 	env     []string // what every program of this world is started with
 	account account
 }
@@ -127,7 +128,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, home: filepath.Join(dir, "home")}
+	w := &world{t: t, dir: dir, home: filepath.Join(dir, "home"), bin: programs}
 	if err := os.MkdirAll(filepath.Join(w.home, ".aws"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +228,14 @@ func (w *world) awsConfig(text string) {
 // add stores the first key of a user under a profile.
 func (w *world) add(profile, userName string, flags ...string) result {
 	w.t.Helper()
+	return w.must(w.finish(w.addCommand(profile, userName, flags...)))
+}
+
+func (w *world) addCommand(profile, userName string, flags ...string) *exec.Cmd {
 	key := w.user(userName).AccessKeys[0]
 	cmd := w.command("broker", append([]string{"add", profile, "--stdin"}, flags...)...)
 	cmd.Stdin = strings.NewReader(key.AccessKeyID + "\n" + key.SecretAccessKey + "\n")
-	return w.must(w.finish(cmd))
+	return cmd
 }
 
 // result is how a program ended.
@@ -245,7 +250,7 @@ type result struct {
 func (w *world) command(name string, args ...string) *exec.Cmd {
 	path := name
 	if !strings.Contains(name, "/") {
-		if ours := filepath.Join(programs, name); fileExists(ours) {
+		if ours := filepath.Join(w.bin, name); fileExists(ours) {
 			path = ours
 		}
 	}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runAsSlowVault makes this program a worker that waits with each deletion, for
+// as long as the file "hold" stands beside it. It says so in the file "held".
+func runAsSlowVault() bool {
+	exe, err := os.Executable()
+	if err != nil || filepath.Base(exe) != "broker-vault" {
+		return false
+	}
+	if err := slowVault(filepath.Dir(exe)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return true
+}
+
+func slowVault(dir string) error {
+	request, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(request, []byte(`"op":"delete"`)) {
+		for fileExists(filepath.Join(dir, "hold")) {
+			if err := os.WriteFile(filepath.Join(dir, "held"), nil, 0o600); err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	worker := exec.Command(filepath.Join(dir, "vault"))
+	worker.Stdin, worker.Stdout, worker.Stderr = bytes.NewReader(request), os.Stdout, os.Stderr
+	return worker.Run()
+}
+
+// slowVaultWorld is a world of its own programs, with a worker whose deletions
+// wait until release is called.
+func slowVaultWorld(t *testing.T) (w *world, held func(), release func()) {
+	t.Helper()
+	w = newWorld(t)
+	w.initialise()
+	bin := filepath.Join(w.dir, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, from := range map[string]string{
+		"broker": programs + "/broker", "brokerd": programs + "/brokerd", "vault": programs + "/broker-vault", "broker-vault": self,
+	} {
+		copyFile(t, from, filepath.Join(bin, to))
+		if err := os.Chmod(filepath.Join(bin, to), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold := filepath.Join(bin, "hold")
+	overwrite(t, hold, "")
+	t.Cleanup(func() { _ = os.Remove(hold) }) // it is gone if all went well
+	held = func() {
+		t.Helper()
+		w.eventually("a worker deletes", func() error {
+			_, err := os.Stat(filepath.Join(bin, "held"))
+			return err
+		})
+	}
+	w.bin = bin
+	return w, held, func() { remove(t, hold) }
+}
+
+// TestReplacedKeyIsNeverLost: whatever happens to broker or brokerd when the
+// index has the new key and the old one is being deleted, a key works.
+func TestReplacedKeyIsNeverLost(t *testing.T) {
+	for name, strike := range map[string]func(w *world, add *background, release func()){
+		"interrupted": func(w *world, add *background, release func()) {
+			w.signal(add.Process.Pid, syscall.SIGINT)
+			release()
+		},
+		"interrupted, and no answer comes": func(w *world, add *background, release func()) {
+			w.signal(add.Process.Pid, syscall.SIGINT)
+			add.wait()
+			release()
+		},
+		"daemon killed": func(w *world, add *background, release func()) {
+			w.killDaemon()
+			release()
+		},
+		"both killed": func(w *world, add *background, release func()) {
+			w.signal(add.Process.Pid, syscall.SIGKILL)
+			w.killDaemon()
+			release()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, held, release := slowVaultWorld(t)
+			w.awsConfig("[profile dev]\nregion = eu-west-1\n")
+			w.add("dev", "ann", "--no-mfa")
+
+			add := w.startCommand(w.addCommand("dev", "bob", "--no-mfa", "--replace"))
+			held()
+			strike(w, add, release)
+			add.wait()
+			w.credentials("dev")
+		})
+	}
+}
+
+func (w *world) signal(pid int, signal syscall.Signal) {
+	w.t.Helper()
+	if err := syscall.Kill(pid, signal); err != nil {
+		w.t.Fatal(err)
+	}
+}
