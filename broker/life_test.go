@@ -130,6 +130,7 @@ func TestLifeLeft(t *testing.T) {
 		{"free, 1 h, 19 min left", free, "", hour, 41 * time.Minute, "", false, ""},
 		{"free, 90 min, 64 min left", free, "", 90 * time.Minute, 26 * time.Minute, "", false, ""},
 		{"free, 89 min, 26 min left", free, "", 89 * time.Minute, 63 * time.Minute, "", true, ""},
+		{"free, 15 min of 12 h", free, "", 15 * time.Minute, time.Minute, "", false, ""},
 		{"free, renewal fails", free, "", hour, 50 * time.Minute, "GetSessionToken", true, ""},
 		{"free, AWS away", free, "", hour, 59 * time.Minute, "Reach", true, ""},
 		{"free, expired, AWS away", free, "", hour, hour, "Reach", false, ipc.CodeAWSUnreachable},
@@ -165,6 +166,53 @@ func TestLifeLeft(t *testing.T) {
 				}
 				if got := c.document(t); (got.AccessKeyID == first.AccessKeyID) != tc.same {
 					t.Errorf("same session: %t, want %t", !tc.same, tc.same)
+				}
+			})
+		})
+	}
+}
+
+// TestShortOnPurpose: a role that is asked for 15 minutes never has 20 left.
+// It is renewed in time, not at each call.
+func TestShortOnPurpose(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.write("aws/config", chainConfig("duration_seconds = 900\n"))
+		first := r.helper("one").document(t)
+		time.Sleep(4 * time.Minute)
+		if got := r.helper("one").document(t); got.AccessKeyID != first.AccessKeyID {
+			t.Error("renewed with 11 of 15 minutes left")
+		}
+		time.Sleep(2 * time.Minute)
+		if got := r.helper("one").document(t); got.AccessKeyID == first.AccessKeyID {
+			t.Error("not renewed with 9 of 15 minutes left")
+		}
+	})
+}
+
+// TestRenewalThatHangs: who has something valid does not wait for AWS longer
+// than an SDK waits for its helper, and what AWS answers late is not lost.
+func TestRenewalThatHangs(t *testing.T) {
+	for name, setup := range map[string]func(*testing.T) *rig{"free": free, "mfa": ready} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, setup, func(t *testing.T, r *rig) {
+				r.write("aws/config", chainConfig(""))
+				if name == "mfa" {
+					r.prime("dev")
+				}
+				first := r.helper("one").document(t)
+				time.Sleep(50 * time.Minute)
+				r.aws.delay = 18 * time.Second
+				begin := time.Now()
+				if got := r.helper("one").document(t); got.AccessKeyID != first.AccessKeyID {
+					t.Error("another session")
+				}
+				if waited := time.Since(begin); waited > renewPatience {
+					t.Errorf("waited %v", waited)
+				}
+				time.Sleep(time.Minute)
+				r.aws.failAlways("AssumeRole", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "away"})
+				if got := r.helper("one").document(t); got.AccessKeyID == first.AccessKeyID {
+					t.Error("the late answer is lost")
 				}
 			})
 		})

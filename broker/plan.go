@@ -126,9 +126,17 @@ func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
 		to.Region = firstOf(to.Region, pl.settings.Profile(on.Profile).Region, on.Region)
 	}
 	to.Region = firstOf(to.Region, key.Region, s.Region, "us-east-1")
-	// A key of aws-cn means nothing in us-east-1: the ARN decides.
-	if a, ok := parseARN(key.ARN); ok {
-		to.Partition = a.partition
+	// A key of aws-cn means nothing in us-east-1: the ARN decides. What is not
+	// verified yet has none, but a device and a role are of the same partition.
+	known := []string{key.ARN, key.SerialNumber}
+	for _, on := range route.Path {
+		known = append(known, pl.serialOf(on), on.Role.ARN)
+	}
+	for _, text := range known {
+		if a, ok := parseARN(text); ok {
+			to.Partition = a.partition
+			break
+		}
 	}
 	return to
 }
@@ -138,8 +146,8 @@ func (pl *planner) serialOf(on awsconfig.ProfileSettings) string {
 }
 
 // serial returns the serial number that primes the session at the root of a
-// route: that of the first role, of its source, or the one recorded with the
-// key. AWS cannot check a code on a role whose source is a role: the one that
+// route: that of the first role, of the sources between it and the key, or the
+// one recorded with the key. AWS cannot check a code on a role whose source is a role: the one that
 // primed the chain counts as met there, and another one is an error.
 //
 // A key stored with --no-mfa goes without, whatever the profile that owns it
@@ -156,10 +164,13 @@ func (pl *planner) serial(route awsconfig.Route, key record) (string, error) {
 	if len(route.Roles) > 0 {
 		head = route.Roles[0]
 	}
-	serial, from := of(head), head.Profile
-	if serial == "" {
-		serial, from = firstOf(of(owner), key.SerialNumber), owner.Profile
+	serial, from, reached := "", owner.Profile, false
+	for _, on := range route.Path {
+		if reached = reached || on.Profile == head.Profile; reached && serial == "" {
+			serial, from = of(on), on.Profile
+		}
 	}
+	serial = firstOf(serial, key.SerialNumber)
 	for i, on := range route.Roles {
 		other := of(on)
 		if serial == "" && other != "" {

@@ -65,6 +65,8 @@ func planCases() []planCase {
 		{name: "serial of the profile", profile: "dev", aws: "[profile dev]\n" + serial(annMFA2)},
 		{name: "serial of the source", profile: "one", aws: "[profile dev]\n" + serial(annMFA2) + one},
 		{name: "serial of the role", profile: "one", aws: "[profile dev]\n" + serial(annMFA) + one + serial(annMFA2)},
+		{name: "serial of a source without a role", profile: "one", aws: "[profile dev]\n[profile mid]\nsource_profile = dev\n" + serial(annMFA2) + "[profile one]\nrole_arn = arn:aws:iam::222233334444:role/one\nsource_profile = mid\n"},
+		{name: "serial of a source of no role", profile: "top", aws: "[profile dev]\n[profile mid]\nsource_profile = dev\n" + serial(annMFA2) + "[profile top]\nsource_profile = mid\n"},
 		{name: "serial of broker's config", profile: "dev", aws: "[profile dev]\n" + serial(annMFA), own: "[profile dev]\n" + serial(annMFA2)},
 		{name: "hardware serial", profile: "dev", aws: "[profile dev]\n" + serial("GAHT12345678")},
 		{name: "serial on a chained role that is met", profile: "two", aws: one + two + serial(annMFA)},
@@ -86,6 +88,7 @@ func planCases() []planCase {
 			r.ARN = "arn:aws-cn:iam::111122223333:user/ann"
 			r.SerialNumber = "arn:aws-cn:iam::111122223333:mfa/ann"
 		})},
+		{name: "partition of an unverified key", profile: "cn", aws: "[profile cn]\nrole_arn = arn:aws-cn:iam::222233334444:role/one\nsource_profile = dev\n", keys: with(func(r *record) { *r = record{AccessKeyID: annKey, Item: item(1), NoMFA: true} })},
 		{name: "fips and dualstack", profile: "dev", aws: "[profile dev]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = TRUE\n"},
 		{name: "endpoints", profile: "dev", aws: "[profile dev]\nendpoint_url = https://evil.example\nca_bundle = /evil\n", own: "[aws]\nendpoint_url = http://127.0.0.1:9\niam_endpoint_url = https://iam.example\nca_bundle = /ca.pem\nhttps_proxy = http://proxy.example:3128\n"},
 		{name: "durations of broker's config", profile: "one", aws: one + "duration_seconds = 1800\n", own: "[sessions]\nsession_duration = 36h\nrole_duration = 3h\n[profile one]\nrole_duration = 4h\n"},

@@ -18,6 +18,10 @@ const callDeadline = 20 * time.Second
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining
 const hourOnly = time.Hour
 
+// renewPatience is how long a caller waits for a renewal while what it has is
+// valid: some SDKs give a helper 15 seconds. The renewal itself goes on.
+const renewPatience = 5 * time.Second
+
 // obtain returns credentials of the plan's last step. It renews them early
 // where that costs no prompt, and serves what is still valid where renewing
 // would cost one or fails.
@@ -25,7 +29,12 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 	if e := b.ready(p); e != nil {
 		return e, nil
 	}
-	e, err := b.renew(ctx, p, c)
+	renewing, stop := ctx, context.CancelFunc(func() {})
+	if b.lastValid(p) != nil {
+		renewing, stop = context.WithTimeout(ctx, renewPatience)
+	}
+	defer stop()
+	e, err := b.renew(renewing, p, c)
 	if err == nil {
 		return e, nil
 	}

@@ -41,6 +41,7 @@ type entry struct {
 	wall     time.Time     // the end by our wall clock
 	boot     time.Duration // the end by the boot clock
 	lifetime time.Duration // when it was new, in whole minutes
+	asked    time.Duration // what the request said
 	id       sessionID     // of the session at its root
 	roleARN  string        // empty for a GetSessionToken session
 	family   roleKey       // of a role: the same for every root session of id
@@ -53,7 +54,9 @@ func (e *entry) left(c Clock) time.Duration {
 
 func (e *entry) valid(c Clock) bool { return e != nil && e.left(c) >= lastMoment }
 
-// fresh reports whether e has the life left that SDKs want to see.
+// fresh reports whether e has the life left that SDKs want to see. One that was
+// asked for shorter than that is renewed when a third of it is over: whoever
+// comes a moment later must not cost another call.
 func (e *entry) fresh(c Clock, minRemaining time.Duration) bool {
 	if e == nil {
 		return false
@@ -61,6 +64,9 @@ func (e *entry) fresh(c Clock, minRemaining time.Duration) bool {
 	need := minRemaining
 	if e.lifetime >= longLife {
 		need = max(need, longRemaining)
+	}
+	if need >= e.asked {
+		need = e.asked * 2 / 3
 	}
 	return e.left(c) >= max(need, lastMoment)
 }
@@ -96,7 +102,7 @@ func (b *Broker) accept(c credproc.Credentials, account string, asked time.Durat
 	}
 	return &entry{
 		creds: c, wall: now.Add(life), boot: b.opts.Clock.Boot() + life,
-		lifetime: life.Round(time.Minute),
+		lifetime: life.Round(time.Minute), asked: asked,
 	}, nil
 }
 
