@@ -65,6 +65,7 @@ func (v *view) problems() []ipc.Error {
 // files follows broker's own config and the two AWS files.
 type files struct {
 	places Places
+	clock  Clock
 	log    *slog.Logger
 	now    atomic.Pointer[view]
 
@@ -75,29 +76,35 @@ type files struct {
 
 // stamp tells one content of a file from the next without reading it.
 type stamp struct {
-	info  fs.FileInfo // nil for a file that is not there
-	size  int64
-	mtime time.Time
+	info    fs.FileInfo // nil for a file that is not there
+	changed time.Time   // of content, owner or mode: nobody can set it back
+	young   bool        // it changed so recently that it may again, unseen
 }
+
+// youth is how long after a change the next one may bear the same time: file
+// systems count in ticks of milliseconds, some in seconds.
+const youth = 2 * time.Second
 
 func (p stamp) equal(q stamp) bool {
 	if p.info == nil || q.info == nil {
 		return p.info == nil && q.info == nil
 	}
-	return os.SameFile(p.info, q.info) && p.size == q.size && p.mtime.Equal(q.mtime)
+	return !p.young && os.SameFile(p.info, q.info) && p.info.Size() == q.info.Size() &&
+		p.info.ModTime().Equal(q.info.ModTime()) && p.changed.Equal(q.changed)
 }
 
 // stampOf follows links: the file that they lead to is the one that is read.
-func stampOf(path string) stamp {
+func (f *files) stampOf(path string) stamp {
 	info, err := os.Stat(path)
 	if err != nil {
 		return stamp{}
 	}
-	return stamp{info, info.Size(), info.ModTime()}
+	changed := changeTime(info)
+	return stamp{info, changed, f.clock.Now().Sub(changed) < youth}
 }
 
 func newFiles(o Options) *files {
-	f := &files{places: o.Places, log: o.Log, seen: map[string]stamp{}, first: true}
+	f := &files{places: o.Places, clock: o.Clock, log: o.Log, seen: map[string]stamp{}, first: true}
 	f.now.Store(&view{settings: awsconfig.DefaultSettings()})
 	return f
 }
@@ -133,30 +140,55 @@ func (f *files) refresh() *view {
 // changed reports whether path differs from when it was last read. The stamp
 // is taken before the file is read: a change in between is seen next time.
 func (f *files) changed(path string) bool {
-	p := stampOf(path)
+	p := f.stampOf(path)
 	last, known := f.seen[path]
 	f.seen[path] = p
-	return !known || !p.equal(last)
+	return !known || !last.equal(p)
+}
+
+// failed notes that a file could not be read or understood. It is read again
+// next time, since what was in the way need not be the file. The same trouble
+// is logged once.
+func (f *files) failed(what string, err, before error, paths ...string) {
+	for _, path := range paths {
+		delete(f.seen, path)
+	}
+	if before == nil || before.Error() != err.Error() {
+		f.log.Warn(what, "error", err)
+	}
 }
 
 func (f *files) readSettings(v *view) {
+	before := v.settingsErr
 	s, err := awsconfig.LoadSettings(f.places.ConfigFile)
 	v.settingsErr = err
 	if err != nil {
-		f.log.Warn("config not read", "error", err)
+		f.failed("config not read", err, before, f.places.ConfigFile)
 		return
 	}
 	v.settings, v.settled = s, true
 }
 
 func (f *files) readAWS(v *view) {
-	c, err := awsconfig.Load(v.files)
+	before := v.awsErr
+	c, err := f.loadAWS(v.files)
 	v.awsErr = err
 	if err != nil {
-		f.log.Warn("AWS files not read", "error", err)
+		f.failed("AWS files not read", err, before, v.files.Config, v.files.Credentials)
 		return
 	}
 	v.aws = c
+}
+
+// loadAWS reads the AWS files. A named pipe, which a shell's <(…) makes, is
+// refused: waiting for its writer would hold up every request.
+func (f *files) loadAWS(at awsconfig.Files) (*awsconfig.Config, error) {
+	for _, path := range []string{at.Config, at.Credentials} {
+		if p := f.seen[path]; p.info != nil && p.info.Mode()&fs.ModeNamedPipe != 0 {
+			return nil, fail(ipc.CodeConfigBroken, "see [aws] in the config of broker", "read %s: it is a named pipe", path)
+		}
+	}
+	return awsconfig.Load(at)
 }
 
 func (f *files) awsFiles(s awsconfig.Settings) awsconfig.Files {

@@ -4,10 +4,12 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,45 +19,157 @@ import (
 // TestNoRequestRunsOnAnOlderFile: each plan sees what was written before it,
 // also through a link and in a file that was not there.
 func TestNoRequestRunsOnAnOlderFile(t *testing.T) {
-	bubble(t, free, func(t *testing.T, r *rig) {
-		region := func() string { return mustPlan(t, r, "dev").aws.Region }
-		r.write("aws/config", "[profile dev]\nregion = eu-west-1\n")
-		if got := region(); got != "eu-west-1" {
-			t.Errorf("%s", got)
-		}
-		r.write("aws/config", "[profile dev]\nregion = eu-west-2\n") // same size
-		if got := region(); got != "eu-west-2" {
-			t.Errorf("after a write: %s", got)
-		}
-		r.write("aws/credentials", "[dev]\nregion = eu-west-3\n")
-		if got := region(); got != "eu-west-3" {
-			t.Errorf("after a new file: %s", got)
-		}
-		r.rm("aws/credentials")
-		if got := region(); got != "eu-west-2" {
-			t.Errorf("after a removal: %s", got)
-		}
-		r.write("elsewhere/config", "[profile dev]\nregion = us-west-1\n")
-		r.rm("aws/config")
-		if err := os.Symlink(r.path("elsewhere/config"), r.path("aws/config")); err != nil {
+	r := free(t) // in real time: that is what the file system has
+	defer func() { r.tasks.close() }()
+	region := func() string { return mustPlan(t, r, "dev").aws.Region }
+	r.write("aws/config", "[profile dev]\nregion = eu-west-1\n")
+	if got := region(); got != "eu-west-1" {
+		t.Errorf("%s", got)
+	}
+	r.write("aws/config", "[profile dev]\nregion = eu-west-2\n") // same size
+	if got := region(); got != "eu-west-2" {
+		t.Errorf("after a write: %s", got)
+	}
+	r.write("aws/credentials", "[dev]\nregion = eu-west-3\n")
+	if got := region(); got != "eu-west-3" {
+		t.Errorf("after a new file: %s", got)
+	}
+	r.rm("aws/credentials")
+	if got := region(); got != "eu-west-2" {
+		t.Errorf("after a removal: %s", got)
+	}
+	r.write("elsewhere/config", "[profile dev]\nregion = us-west-1\n")
+	r.rm("aws/config")
+	if err := os.Symlink(r.path("elsewhere/config"), r.path("aws/config")); err != nil {
+		t.Fatal(err)
+	}
+	if got := region(); got != "us-west-1" {
+		t.Errorf("after a link: %s", got)
+	}
+	r.write("elsewhere/config", "[profile dev]\nregion = us-west-2\n")
+	if got := region(); got != "us-west-2" {
+		t.Errorf("behind a link: %s", got)
+	}
+	r.write("other/config", "[profile dev]\nregion = sa-east-1\n")
+	r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[aws]\nconfig_file = "+r.path("other/config")+"\n")
+	if got := region(); got != "sa-east-1" {
+		t.Errorf("after another config_file: %s", got)
+	}
+	if s := r.status(); s.AWSConfigFile != r.path("other/config") {
+		t.Errorf("status: %s", s.AWSConfigFile)
+	}
+}
+
+// TestEditsThatHide: an edit counts whatever its size and time stamp, and so
+// does what makes a file readable again.
+func TestEditsThatHide(t *testing.T) {
+	r := free(t) // in real time: that is what the file system has
+	defer func() { r.tasks.close() }()
+	region := func() string { return mustPlan(t, r, "dev").aws.Region }
+	old := time.Now().Add(-time.Hour)
+	r.write("aws/config", "[profile dev]\nregion = eu-west-1\n")
+	backdate := func(path string) {
+		if err := os.Chtimes(path, old, old); err != nil {
 			t.Fatal(err)
 		}
-		if got := region(); got != "us-west-1" {
-			t.Errorf("after a link: %s", got)
+	}
+	backdate(r.path("aws/config"))
+	r.clock.move(time.Minute, 0) // nothing is young
+	if got := region(); got != "eu-west-1" {
+		t.Fatal(got)
+	}
+	time.Sleep(20 * time.Millisecond) // one tick of the file system's clock
+	r.write("aws/config", "[profile dev]\nregion = eu-west-2\n")
+	backdate(r.path("aws/config"))
+	if got := region(); got != "eu-west-2" {
+		t.Errorf("same size, same time: %s", got)
+	}
+	r.clock.move(-time.Minute, 0)
+	for i := range 200 { // several within one tick
+		want := "eu-west-" + string('1'+rune(i%3))
+		r.write("aws/config", "[profile dev]\nregion = "+want+"\n")
+		if got := region(); got != want {
+			t.Fatalf("edit %d within a tick: %s, want %s", i, got, want)
 		}
-		r.write("elsewhere/config", "[profile dev]\nregion = us-west-2\n")
-		if got := region(); got != "us-west-2" {
-			t.Errorf("behind a link: %s", got)
+	}
+	r.clock.move(time.Minute, 0)
+	if err := os.Chmod(r.path("config"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if p := r.status().Problems; len(p) != 1 || !strings.Contains(p[0].Message, "chmod") {
+		t.Fatalf("problems: %+v", p)
+	}
+	r.status()
+	if n := strings.Count(r.log.String(), "config not read"); n != 1 {
+		t.Errorf("one trouble is logged %d times", n)
+	}
+	if err := os.Chmod(r.path("config"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := r.status().Problems; len(p) != 0 {
+		t.Errorf("after chmod: %+v", p)
+	}
+}
+
+// TestReplacedWhole: the ways in which editors and tools put a new file in the
+// place of an old one.
+func TestReplacedWhole(t *testing.T) {
+	r := free(t)
+	defer func() { r.tasks.close() }()
+	r.clock.move(time.Minute, 0) // nothing is young: the stamps alone must tell
+	const eu, us = "[profile dev]\nregion = eu-west-1\n", "[profile dev]\nregion = us-west-1\n"
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
 		}
-		r.write("other/config", "[profile dev]\nregion = sa-east-1\n")
-		r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[aws]\nconfig_file = "+r.path("other/config")+"\n")
-		if got := region(); got != "sa-east-1" {
-			t.Errorf("after another config_file: %s", got)
+	}
+	for name, replace := range map[string]func(){
+		"renamed over": func() { r.write("aws/new", us); must(os.Rename(r.path("aws/new"), r.path("aws/config"))) },
+		"backed up":    func() { must(os.Rename(r.path("aws/config"), r.path("aws/config~"))); r.write("aws/config", us) },
+		"another directory": func() {
+			r.write("aws2/config", us)
+			must(os.Rename(r.path("aws"), r.path("aws3")), os.Rename(r.path("aws2"), r.path("aws")))
+		},
+		"a link to a directory, moved": func() {
+			r.write("second/config", us)
+			must(os.Rename(r.path("aws"), r.path("first")), os.Symlink("first", r.path("aws")))
+			mustPlan(t, r, "dev")
+			must(os.Symlink("second", r.path("swap")), os.Rename(r.path("swap"), r.path("aws")))
+		},
+	} {
+		must(os.RemoveAll(r.path("aws")), os.RemoveAll(r.path("aws3")))
+		r.write("aws/config", eu)
+		if got := mustPlan(t, r, "dev").aws.Region; got != "eu-west-1" {
+			t.Fatalf("%s: before: %s", name, got)
 		}
-		if s := r.status(); s.AWSConfigFile != r.path("other/config") {
-			t.Errorf("status: %s", s.AWSConfigFile)
+		replace()
+		if got := mustPlan(t, r, "dev").aws.Region; got != "us-west-1" {
+			t.Errorf("%s: %s", name, got)
 		}
-	})
+		must(os.RemoveAll(r.path("first")), os.RemoveAll(r.path("second")))
+	}
+	must(os.RemoveAll(r.path("aws")))
+	if got := mustPlan(t, r, "dev").aws.Region; got != "us-east-1" {
+		t.Errorf("without a directory: %s", got)
+	}
+}
+
+// TestPipeHoldsUpNobody: nothing writes to it, and requests are answered.
+func TestPipeHoldsUpNobody(t *testing.T) {
+	r := free(t)
+	defer func() { r.tasks.close() }()
+	first := r.helper("dev").document(t)
+	r.rm("aws/config")
+	if err := syscall.Mkfifo(r.path("aws/config"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.helper("dev").document(t); got.AccessKeyID != first.AccessKeyID {
+		t.Error("another session")
+	}
+	if p := r.status().Problems; len(p) != 1 || !strings.Contains(p[0].Message, "named pipe") {
+		t.Errorf("problems: %+v", p)
+	}
 }
 
 // TestBrokenFileKeepsTheLastGoodOne and shows in status.
