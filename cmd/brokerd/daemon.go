@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -26,6 +27,7 @@ type daemon struct {
 	log      *slog.Logger
 	file     *logFile
 	listener *ipc.Listener
+	state    *os.File // the lock of the state directory
 	broker   *broker.Broker
 }
 
@@ -47,6 +49,9 @@ func newDaemon(level slog.Level) (*daemon, error) {
 		Socket: places.Socket, LockFile: places.LockFile, Name: "brokerd " + version, Log: d.log,
 	})
 	if err == nil {
+		d.state, err = holdState(places.StateDir, places.Socket, handOver)
+	}
+	if err == nil {
 		d.broker, err = d.newBroker(uid)
 	}
 	if err == nil {
@@ -57,6 +62,9 @@ func newDaemon(level slog.Level) (*daemon, error) {
 	}
 	if d.listener != nil {
 		_ = d.listener.Close() // the refusal is what counts
+	}
+	if d.state != nil {
+		_ = d.state.Close() // as above
 	}
 	return nil, refusal{err}
 }
@@ -125,10 +133,10 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 	})
 }
 
-// serve answers clients until ctx ends or the socket is lost. The lock is
+// serve answers clients until it is asked to end or the socket is lost. The locks are
 // given up last: by then nothing can write the index any more.
-func (d *daemon) serve(ctx context.Context) error {
-	ctx, end := context.WithCancelCause(ctx)
+func (d *daemon) serve(asked context.Context) error {
+	ctx, end := context.WithCancelCause(asked)
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	var ran error
@@ -137,14 +145,19 @@ func (d *daemon) serve(ctx context.Context) error {
 
 	d.log.Info("serving", "version", version, "process", os.Getpid(), "socket", d.places.Socket)
 	err := d.listener.Serve(ctx, graceful(ctx, d.broker.Converse))
+	if err == nil && asked.Err() == nil {
+		err = context.Cause(ctx) // what mind lost
+	}
 	end(nil)
 	stopWorking()
 	group.Wait()
 	if err == nil {
 		err = ran
 	}
-	if cerr := d.listener.Close(); err == nil {
-		err = cerr
+	for _, lock := range []io.Closer{d.state, d.listener} {
+		if cerr := lock.Close(); err == nil {
+			err = cerr
+		}
 	}
 	if err != nil {
 		d.log.Error("ended", "error", err)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/paths"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -24,6 +26,8 @@ func (d *daemon) mind(ctx context.Context, lost func(error)) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
 	for ctx.Err() == nil {
 		// A watch holds on to the directory that it was put on, which may be
 		// another one by now: each turn begins with a new one. Then comes the
@@ -33,18 +37,29 @@ func (d *daemon) mind(ctx context.Context, lost func(error)) {
 			lost(err)
 		}
 		if w == nil {
-			d.await(ctx, hangup, nil, nil)
+			d.await(ctx, hangup, tick.C, nil, nil)
 			continue
 		}
-		d.await(ctx, hangup, w.Events, w.Errors)
+		d.await(ctx, hangup, tick.C, w.Events, w.Errors)
 		_ = w.Close() // nothing is left to lose
 	}
 }
 
-// check makes sure that the socket is there. Where that fails it tries again
+// checkEvery is how often the daemon looks whether its place is where clients
+// look: no watch tells of /run/user/UID that comes with a login.
+const checkEvery = time.Minute
+
+// errMoved ends a daemon that new clients would not find, and that keeps the
+// state from the one that they would start.
+var errMoved = errors.New("clients look for the daemon in another place now")
+
+// check makes sure that the socket is there, and is where clients look. Where that fails it tries again
 // for a second: rm -rf takes a directory away piece by piece, and a new socket
 // may go with it.
 func (d *daemon) check(ctx context.Context) error {
+	if p, err := paths.Find(os.Getenv, os.Getuid()); err == nil && p.Socket != d.places.Socket {
+		return fmt.Errorf("%w: %s", errMoved, p.Socket)
+	}
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		err := d.listener.Check()
 		if err == nil || errors.Is(err, ipc.ErrServed) || wait > time.Second/2 {
@@ -61,10 +76,12 @@ func (d *daemon) check(ctx context.Context) error {
 }
 
 // await returns when the socket may be gone, or ctx has ended.
-func (d *daemon) await(ctx context.Context, hangup <-chan os.Signal, events <-chan fsnotify.Event, failures <-chan error) {
+func (d *daemon) await(ctx context.Context, hangup <-chan os.Signal, tick <-chan time.Time, events <-chan fsnotify.Event, failures <-chan error) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-tick:
 			return
 		case <-hangup:
 			d.file.reopen()

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stateLock stands in the state directory. The lock beside the socket keeps
+// two daemons off one socket; this one keeps them off one index, when they have
+// different sockets: BROKER_SOCKET is set for one of them, or /run/user/UID came
+// with a login after the first had started. Each holds the index in memory, and
+// would write over what the other has stored.
+const stateLock = "state.lock"
+
+// holdState makes this daemon the only one that writes in dir, for as long as
+// the file that it returns is open. It waits until patience is over for a
+// daemon that is about to end.
+func holdState(dir, socket string, patience time.Duration) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	const flags = os.O_RDWR | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(filepath.Join(dir, stateLock), flags, 0o600)
+	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		f, err = os.Open(dir) // the stored keys can be used all the same
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = fmt.Errorf("%s keeps the keys in %s, for clients on another socket: end it, or set BROKER_SOCKET to its socket", holder(f), dir)
+	case err != nil:
+		err = fmt.Errorf("lock the state directory %s: %w", dir, err)
+	default:
+		sign(f, socket)
+		return f, nil
+	}
+	_ = f.Close() // only a lock
+	return nil, err
+}
+
+// sign says in the lock file whose it is, for people.
+func sign(f *os.File, socket string) {
+	text := fmt.Sprintf("process %d on %s\n", os.Getpid(), socket)
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(text), 0) // a full disk: it holds without, too
+	}
+}
+
+// holder returns what the lock file says of the daemon that holds it.
+func holder(f *os.File) string {
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, 4<<10))
+	text := strings.TrimSpace(string(data))
+	if err != nil || text == "" {
+		return "another brokerd"
+	}
+	return fmt.Sprintf("another brokerd, %q,", text)
+}
