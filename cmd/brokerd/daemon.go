@@ -115,7 +115,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		Hostname:       host,
 		ProcDir:        "/proc",
 		BusAddress:     bus,
-		CommandEnviron: commandEnviron(os.Environ(), bus),
+		CommandEnviron: commandEnviron(os.Environ(), bus, d.places.Home),
 		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, d.log),
 		STS:            awsSTS{},
 		Clock:          clock{},

@@ -92,13 +92,15 @@ func self() string {
 }
 
 // commandEnviron is what an mfa_command is given: the user's session, without
-// what concerns the daemon alone.
-func commandEnviron(environ []string, bus string) []string {
-	drop := []string{sessionBus, "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "GOCOVERDIR"}
+// what concerns the daemon alone. HOME is there even if whoever started the
+// daemon had none: an SDK in a bare environment.
+func commandEnviron(environ []string, bus, home string) []string {
+	drop := []string{"HOME", sessionBus, "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "GOCOVERDIR"}
 	out := slices.DeleteFunc(cleanEnviron(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(drop, name) || !strings.HasPrefix(name, "LC_") && hasAnyPrefix(name, allowedPrefixes())
 	})
+	out = append(out, "HOME="+home)
 	if bus != "" {
 		out = append(out, sessionBus+"="+bus)
 	}

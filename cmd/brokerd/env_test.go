@@ -52,10 +52,10 @@ func TestCleanEnviron(t *testing.T) {
 
 func TestCommandEnviron(t *testing.T) {
 	got := commandEnviron([]string{
-		"HOME=/h", "LC_ALL=C", "DISPLAY=:0", "PATH=/evil", "AWS_PROFILE=x", "BROKER_SOCKET=/s", "LISTEN_FDS=1",
+		"LC_ALL=C", "DISPLAY=:0", "PATH=/evil", "AWS_PROFILE=x", "BROKER_SOCKET=/s", "LISTEN_FDS=1",
 		"NOTIFY_SOCKET=/n", "WATCHDOG_PID=1", "CREDENTIALS_DIRECTORY=/c", "DBUS_SESSION_BUS_ADDRESS=tcp:", "GOCOVERDIR=/g",
-	}, "unix:path=/run/user/1/bus")
-	want := []string{fixedPath, "HOME=/h", "LC_ALL=C", "DISPLAY=:0", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1/bus"}
+	}, "unix:path=/run/user/1/bus", "/h")
+	want := []string{fixedPath, "LC_ALL=C", "DISPLAY=:0", "HOME=/h", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1/bus"}
 	if !slices.Equal(got, want) {
 		t.Errorf("environment is %q, want %q", got, want)
 	}
