@@ -34,7 +34,7 @@ func (v *view) usable() error {
 	case v.aws == nil:
 		return v.awsErr
 	case v.settings.Vault.Backend == "":
-		return fail(ipc.CodeNotInitialised, "broker init", "broker has no vault yet")
+		return fail(ipc.CodeNotInitialised, "choose a store for keys: broker init", "broker has no vault yet")
 	}
 	return nil
 }

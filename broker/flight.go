@@ -179,7 +179,7 @@ func (f *flight) wait(ctx context.Context, patience time.Duration) (*entry, erro
 	case <-f.done:
 		return f.entry, f.err
 	case <-enough:
-		return nil, fail(ipc.CodeMFARequired, `run "broker mfa" in any terminal`, "profile %s needs an MFA code", f.plan.profile)
+		return nil, fail(ipc.CodeMFARequired, "give a code in any terminal, then try again: broker mfa", "profile %s needs an MFA code", f.plan.profile)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -119,7 +119,7 @@ type index struct {
 }
 
 func newIndex(path, host string, log *slog.Logger) *index {
-	return &index{path: path, host: host, log: log, lost: fail(ipc.CodeNotInitialised, "broker init", "broker has no vault yet")}
+	return &index{path: path, host: host, log: log, lost: fail(ipc.CodeNotInitialised, "choose a store for keys: broker init", "broker has no vault yet")}
 }
 
 // open reads the index once a vault is pinned. Beside a vault that was never
@@ -140,7 +140,7 @@ func (x *index) open() {
 		x.state = nil
 	}
 	if err != nil {
-		x.lost = fail(ipc.CodeIndexLost, "broker recover", "read the index of keys %s: %v", x.path, reason(err))
+		x.lost = fail(ipc.CodeIndexLost, "rebuild it from the store: broker recover", "read the index of keys %s: %v", x.path, reason(err))
 		return
 	}
 	x.state, x.lost = s, nil

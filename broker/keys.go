@@ -44,7 +44,7 @@ func (b *Broker) opReserve(_ context.Context, _ ipc.Request, c conversation) (an
 	}
 	r.AWS = pl.endpoint(route, record{})
 	r.AWS.ClockOffset = int(b.offset.Load())
-	r.SerialNumber = pl.serialOf(route.Profile())
+	r.SerialNumber, r.Region = pl.serialOf(route.Profile()), pl.region(route)
 	return r, nil
 }
 
@@ -137,7 +137,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	err := b.index.update(func(s *state) error {
 		var ok bool
 		if key, ok = s.Keys[params.Profile]; !ok {
-			return fail(ipc.CodeNoKey, "broker list", "no key is stored for profile %q", params.Profile)
+			return fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %q", params.Profile)
 		}
 		s.condemn(params.Profile, key)
 		return nil

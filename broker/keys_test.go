@@ -21,7 +21,7 @@ func TestReserve(t *testing.T) {
 	bubble(t, newRig, func(t *testing.T, r *rig) {
 		r.write("aws/config", "[profile dev]\nregion = eu-west-3\nmfa_serial = "+annMFA+"\n")
 		got := do[ipc.Reservation](r, ipc.OpReserve, ipc.ReserveParams{Profile: "dev", AccessKeyID: annKey})
-		if !itemShape.MatchString(got.Item) || got.SerialNumber != annMFA || got.AWS.Region != "eu-west-3" {
+		if !itemShape.MatchString(got.Item) || got.SerialNumber != annMFA || got.AWS.Region != "eu-west-3" || got.Region != "eu-west-3" {
 			t.Errorf("%+v", got)
 		}
 		if s := got.Store; s.Backend != "file" || s.Dir != r.path("vault") || s.PassphraseFile != "/passphrase" || s.Service != "" {
@@ -31,8 +31,8 @@ func TestReserve(t *testing.T) {
 		if again.Item == got.Item {
 			t.Error("one item was given twice")
 		}
-		// Another Region for a profile that the files do not know.
-		if got := do[ipc.Reservation](r, ipc.OpReserve, ipc.ReserveParams{Profile: "new", AccessKeyID: annKey}); got.AWS.Region != "us-east-1" {
+		// A default is asked, and not kept: it would outrank a later [aws] region.
+		if got := do[ipc.Reservation](r, ipc.OpReserve, ipc.ReserveParams{Profile: "new", AccessKeyID: annKey}); got.AWS.Region != "us-east-1" || got.Region != "" {
 			t.Errorf("%+v", got)
 		}
 		for _, bad := range []struct {
@@ -232,7 +232,7 @@ func TestNotInitialised(t *testing.T) {
 			ipc.OpCredentials: ipc.CredentialsParams{Profile: "dev"}, ipc.OpList: nil, ipc.OpServes: nil,
 			ipc.OpReserve: ipc.ReserveParams{}, ipc.OpAdopt: ipc.AdoptParams{}, ipc.OpRemove: ipc.RemoveParams{}, ipc.OpRestore: ipc.RestoreParams{},
 		} {
-			if err := refused(r, op, params); err.Code != ipc.CodeNotInitialised || err.Hint != "broker init" {
+			if err := refused(r, op, params); err.Code != ipc.CodeNotInitialised || err.Hint != "choose a store for keys: broker init" {
 				t.Errorf("%s: %+v", op, err)
 			}
 		}
@@ -277,7 +277,7 @@ func TestIndexLost(t *testing.T) {
 					ipc.OpReserve: ipc.ReserveParams{Profile: "dev", AccessKeyID: annKey},
 					ipc.OpAdopt:   ipc.AdoptParams{Item: item(9), Profile: "dev", AccessKeyID: annKey}, ipc.OpRemove: ipc.RemoveParams{Profile: "dev"},
 				} {
-					if err := refused(r, op, params); err.Code != ipc.CodeIndexLost || err.Hint != "broker recover" {
+					if err := refused(r, op, params); err.Code != ipc.CodeIndexLost || err.Hint != "rebuild it from the store: broker recover" {
 						t.Errorf("%s: %+v", op, err)
 					}
 				}

@@ -122,10 +122,7 @@ func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
 		UseFIPS:        route.Profile().UseFIPS,
 		UseDualStack:   route.Profile().UseDualStack,
 	}
-	for _, on := range route.Path {
-		to.Region = firstOf(to.Region, pl.settings.Profile(on.Profile).Region, on.Region)
-	}
-	to.Region = firstOf(to.Region, key.Region, s.Region, "us-east-1")
+	to.Region = firstOf(pl.region(route), key.Region, s.Region, "us-east-1")
 	// A key of aws-cn means nothing in us-east-1: the ARN decides. What is not
 	// verified yet has none, but a device and a role are of the same partition.
 	known := []string{key.ARN, key.SerialNumber}
@@ -139,6 +136,16 @@ func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
 		}
 	}
 	return to
+}
+
+// region returns the Region of the first profile of a route that names one, or
+// "".
+func (pl *planner) region(route awsconfig.Route) string {
+	var region string
+	for _, on := range route.Path {
+		region = firstOf(region, pl.settings.Profile(on.Profile).Region, on.Region)
+	}
+	return region
 }
 
 func (pl *planner) serialOf(on awsconfig.ProfileSettings) string {

@@ -234,7 +234,7 @@ func cancelled(p *plan) error {
 
 // answerLater is the hint for a code that did not come.
 func answerLater(p *plan) string {
-	return fmt.Sprintf(`run "broker mfa -p %s" when you are ready`, p.profile)
+	return fmt.Sprintf("when you are ready: broker mfa -p %s", p.profile)
 }
 
 // isCode reports whether text is a code: six ASCII digits.

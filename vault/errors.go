@@ -75,12 +75,12 @@ var kinds = []struct {
 	{ErrTimeout, ipc.CodeKeychainTimeout, "look for a dialog of your keyring, or restart its service, and try again"},
 	{ErrGone, ipc.CodeKeychainGone, "start the keyring that broker init chose, and try again"},
 	{ErrWrongPassphrase, ipc.CodeWrongPassphrase, "put back the passphrase file that the vault was made with"},
-	{ErrMismatch, ipc.CodeKeychainCorrupt, "somebody moved items in the store: run broker recover, or broker add with --replace"},
-	{ErrCorrupt, ipc.CodeKeychainCorrupt, "store the key again with broker add --replace"},
-	{ErrNotFound, ipc.CodeKeychainCorrupt, "store the key again with broker add --replace"},
-	{ErrExists, ipc.CodeKeychainFailed, "run broker add again: each try gets an item of its own"},
+	{ErrMismatch, ipc.CodeKeychainCorrupt, "somebody moved items in the store: rebuild the index: broker recover"},
+	{ErrCorrupt, ipc.CodeKeychainCorrupt, "store the key again: broker add PROFILE --replace"},
+	{ErrNotFound, ipc.CodeKeychainCorrupt, "store the key again: broker add PROFILE --replace"},
+	{ErrExists, ipc.CodeKeychainFailed, "try again: each try gets an item of its own"},
 	{ErrUnsafe, ipc.CodeKeychainFailed, ""},
-	{ErrNoBackend, ipc.CodeUsage, "run broker init with --backend file or --backend secret-service"},
+	{ErrNoBackend, ipc.CodeUsage, "choose a store for keys: broker init"},
 }
 
 // wire returns err as it crosses the process boundary.

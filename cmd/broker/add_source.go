@@ -29,7 +29,7 @@ func (a *app) readKey(ctx context.Context, o addOptions) (keyPair, error) {
 	case o.stdin:
 		return keyFromStdin(a.stdin)
 	case o.fromEnv:
-		return a.keyFromEnv()
+		return a.keyFromEnv(o)
 	}
 	return keyFromTerminal(ctx)
 }
@@ -43,7 +43,7 @@ func (a *app) keyFromCSV(ctx context.Context, o addOptions) (keyPair, error) {
 		return key.keyPair, nil
 	}
 	if o.user != "" {
-		return keyPair{}, keyInvalid(fmt.Sprintf("%s has no single key of %s: it has %s", o.csv, o.user, strings.Join(labels(keys), ", ")), "")
+		return keyPair{}, keyInvalid(fmt.Sprintf("%s has no single key of %s: it has %s", o.csv, o.user, strings.Join(labels(keys), ", ")), "give the access key ID of one of them with --user")
 	}
 	i, err := choose(ctx, "Which key is for profile "+o.profile+"?", labels(keys))
 	if errors.Is(err, errNoTerminal) {
@@ -73,13 +73,13 @@ func keyFromStdin(in io.Reader) (keyPair, error) {
 	return keyPair{text[0], secret.New(text[1])}, nil
 }
 
-func (a *app) keyFromEnv() (keyPair, error) {
+func (a *app) keyFromEnv(o addOptions) (keyPair, error) {
 	id := a.getenv("AWS_ACCESS_KEY_ID")
 	if a.getenv("AWS_SESSION_TOKEN") != "" || a.getenv("AWS_SECURITY_TOKEN") != "" {
 		return keyPair{}, keyInvalid("the environment holds a temporary key: AWS_SESSION_TOKEN is set", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a long-lived key, and unset AWS_SESSION_TOKEN")
 	}
 	if id == "" {
-		return keyPair{}, keyInvalid("AWS_ACCESS_KEY_ID is not set", "")
+		return keyPair{}, keyInvalid("AWS_ACCESS_KEY_ID is not set", "set it and AWS_SECRET_ACCESS_KEY, or type the key: broker add "+o.profile)
 	}
 	return keyPair{id, secret.New(a.getenv("AWS_SECRET_ACCESS_KEY"))}, nil
 }
@@ -94,16 +94,24 @@ func keyFromTerminal(ctx context.Context) (keyPair, error) {
 	defer func() { _ = t.Close() }() // what was written is on the screen
 	id, err := t.ReadLine(ctx, "Access key ID: ")
 	if err != nil {
-		return keyPair{}, fmt.Errorf("read the access key ID: %w", err)
+		return keyPair{}, notTyped("the access key ID", err)
 	}
 	key := keyPair{AccessKeyID: strings.TrimSpace(id), SecretAccessKey: secret.New("not asked yet")}
 	if err := key.check(); err != nil {
 		return keyPair{}, err
 	}
 	if key.SecretAccessKey, err = t.ReadSecret(ctx, "Secret access key (not shown): "); err != nil {
-		return keyPair{}, fmt.Errorf("read the secret access key: %w", err)
+		return keyPair{}, notTyped("the secret access key", err)
 	}
 	return key, nil
+}
+
+// notTyped is the failure to read something from the terminal.
+func notTyped(what string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %s: nothing was typed", what)
+	}
+	return fmt.Errorf("read %s: %w", what, err)
 }
 
 // offerDelete asks whether a key file may go: it holds the secret in plain text.
@@ -142,7 +150,7 @@ func choose(ctx context.Context, question string, things []string) (int, error) 
 	for {
 		line, err := t.tty.ReadLine(ctx, fmt.Sprintf("1 to %d: ", len(things)))
 		if err != nil {
-			return 0, err
+			return 0, notTyped("the choice", err)
 		}
 		if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && n >= 1 && n <= len(things) {
 			return n - 1, nil

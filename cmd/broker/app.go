@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,10 +42,10 @@ func (a *app) run() int {
 	defer stop()
 	parser := lineParser{commands: a.commands(), isProfile: a.isProfile}
 	l, err := parser.parse(a.args)
-	if err != nil {
-		return report(a.stderr, err)
-	}
 	a.line = l
+	if err != nil {
+		return report(a.stderr, a.helpOf(err))
+	}
 	if len(l.path) > 0 && l.path[0] == helperName && !l.has("help") {
 		return a.credentialProcess(a.helperArgs())
 	}
@@ -54,18 +53,38 @@ func (a *app) run() int {
 		l.path, l.flags = []string{"version"}, nil
 	}
 	argv := append(append([]string{"broker"}, l.path...), l.flags...)
+	out := &output{w: a.stdout}
+	a.stdout = out
 	if err := a.cli(parser.commands).RunContext(ctx, argv); err != nil {
 		return report(a.stderr, a.helpOf(a.execStatus(err)))
+	}
+	if out.err != nil {
+		return report(a.stderr, out.err)
 	}
 	return exitOK
 }
 
+// output is standard output. It remembers that a write failed, which the code
+// that prints for people does not look at: a full disk must not end with 0.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(data []byte) (int, error) {
+	n, err := o.w.Write(data)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
 // helpOf lets a usage error without a hint of its own name the command's help.
 func (a *app) helpOf(err error) error {
-	if !errors.Is(err, &ipc.Error{Code: ipc.CodeUsage}) || len(a.line.path) == 0 {
+	if asCoded(err).Code != ipc.CodeUsage || len(a.line.path) == 0 {
 		return err
 	}
-	return withHint(err, "see broker "+strings.Join(a.line.path, " ")+" --help")
+	return withHint(err, "for help: broker "+strings.Join(a.line.path, " ")+" --help")
 }
 
 // cli builds the command line interface. Errors come back to run, which alone
@@ -166,15 +185,30 @@ func release() string {
 	return "unknown"
 }
 
-// jsonFlag and profileFlag are spelled alike everywhere.
-func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON"} }
+// switchFlag is a flag without a value.
+func switchFlag(name, usage string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
+}
+
+// jsonFlag and the flags of the profile are spelled alike everywhere.
+func jsonFlag() cli.Flag { return switchFlag("json", "print JSON") }
 
 func profileFlag() cli.Flag {
 	return &cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "the `PROFILE`; default AWS_PROFILE, then \"default\""}
 }
 
+// namedProfileFlag is for commands whose profile must be named.
+func namedProfileFlag() cli.Flag {
+	return &cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "the `PROFILE`"}
+}
+
 // about is the long help of a command: what to know, one example, the exit
 // statuses.
 func about(text, example string) string {
-	return strings.TrimSpace(text) + "\n\nEXAMPLE\n   " + example + "\n\n" + exitStatusSummary
+	return aboutExit(text, example, exitStatusSummary)
+}
+
+// aboutExit is about for a command whose exit statuses are its own.
+func aboutExit(text, example, exitStatus string) string {
+	return strings.TrimSpace(text) + "\n\nEXAMPLE\n   " + example + "\n\n" + exitStatus
 }

@@ -40,15 +40,15 @@ standard input (access key ID, newline, secret) or from AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY. AWS is asked whose key it is before it is stored, and
 which MFA devices its user has.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),
 		Flags: []cli.Flag{
-			profileFlag(),
+			namedProfileFlag(),
 			&cli.StringFlag{Name: "csv", Usage: "read the console's key `FILE`"},
 			&cli.StringFlag{Name: "user", Usage: "row of the key file: a user `NAME` or access key ID"},
-			&cli.BoolFlag{Name: "stdin", Usage: "read access key ID and secret from standard input"},
-			&cli.BoolFlag{Name: "from-env", Usage: "take the key from the AWS_ variables"},
+			switchFlag("stdin", "read access key ID and secret from standard input"),
+			switchFlag("from-env", "take the key from the AWS_ variables"),
 			&cli.StringFlag{Name: "mfa-serial", Usage: "MFA device, by its `ARN` or serial number"},
-			&cli.BoolFlag{Name: "no-mfa", Usage: "make sessions without an MFA code"},
-			&cli.BoolFlag{Name: "no-verify", Usage: "store without asking AWS"},
-			&cli.BoolFlag{Name: "replace", Usage: "take the place of another key of the profile"},
+			switchFlag("no-mfa", "make sessions without an MFA code"),
+			switchFlag("no-verify", "store without asking AWS"),
+			switchFlag("replace", "take the place of another key of the profile"),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -114,7 +114,13 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	if err != nil {
 		return errors.Join(err, a.discard(ctx, item))
 	}
-	adopted, err := a.adopt(ctx, o, item, serial, stored.Identity)
+	adopted, err := a.adopt(ctx, item, ipc.AdoptParams{
+		Item: item.Item, Profile: o.profile, AccessKeyID: item.AccessKeyID, Replace: o.replace,
+		KeyDetails: ipc.KeyDetails{
+			AccountID: stored.Identity.AccountID, ARN: stored.Identity.ARN, UserName: stored.Identity.UserName,
+			SerialNumber: serial, NoMFA: o.noMFA, Region: place.Region,
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -142,20 +148,14 @@ const adoptGrace = 5 * time.Second
 // has the request, the item may be the only copy of the key that the index
 // names, and the one before it deleted: the item is discarded only if the
 // daemon says that it did not adopt it, and never because no answer came.
-func (a *app) adopt(ctx context.Context, o addOptions, item ipc.ItemParams, serial string, id ipc.Identity) (ipc.Key, error) {
+func (a *app) adopt(ctx context.Context, item ipc.ItemParams, params ipc.AdoptParams) (ipc.Key, error) {
 	patient, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	defer context.AfterFunc(ctx, func() {
 		time.AfterFunc(adoptGrace, func() { stop(context.Cause(ctx)) })
 	})()
 	var key ipc.Key
-	err := a.call(patient, ipc.OpAdopt, ipc.AdoptParams{
-		Item: item.Item, Profile: o.profile, AccessKeyID: item.AccessKeyID, Replace: o.replace,
-		KeyDetails: ipc.KeyDetails{
-			AccountID: id.AccountID, ARN: id.ARN, UserName: id.UserName,
-			SerialNumber: serial, NoMFA: o.noMFA, Region: item.AWS.Region,
-		},
-	}, &key)
+	err := a.call(patient, ipc.OpAdopt, params, &key)
 	switch {
 	case err == nil:
 		return key, nil

@@ -35,7 +35,7 @@ func newConfigCommand(a *app) *cli.Command {
 				Usage:       "show the properties of a profile",
 				UsageText:   "broker config show [PROFILE] [--resolved] [--json]",
 				Description: about("The merged properties of both files, without secrets.", "broker config show dev --resolved"),
-				Flags:       append(slices.Clone(profile), &cli.BoolFlag{Name: "resolved", Usage: "fill in what include_profile and sso-session add"}),
+				Flags:       append(slices.Clone(profile), switchFlag("resolved", "fill in what include_profile and sso-session add")),
 				Action:      func(c *cli.Context) error { return a.configShow(c) },
 			},
 			{

@@ -36,7 +36,7 @@ func newHelperCommand(a *app) *cli.Command {
 		Description: about(`Prints one credential_process document, or nothing and one line of error.
 Needs its profile and looks at no AWS_* variable. Put it into ~/.aws/config.`,
 			"credential_process = /usr/bin/broker credential-process dev"),
-		Flags: []cli.Flag{&cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "the `PROFILE`"}},
+		Flags: []cli.Flag{namedProfileFlag()},
 	}
 }
 
@@ -57,7 +57,7 @@ func (a *app) credentialProcess(args []string) int {
 func (a *app) document(args []string) ([]byte, error) {
 	profile, err := parseHelper(args)
 	if err != nil {
-		return nil, err
+		return nil, withHint(err, "write credential_process = …/broker credential-process PROFILE")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), helperLimit)
 	defer cancel()
@@ -101,11 +101,11 @@ func parseHelper(args []string) (string, error) {
 		case !isFlag(args[i]):
 			profiles = append(profiles, args[i])
 		case name != "--profile" && name != "-p" && name != "-profile":
-			return "", helperUsage("unknown flag " + args[i])
+			return "", usagef("unknown flag %s", args[i])
 		case hasValue:
 			profiles = append(profiles, value)
 		case i+1 == len(args):
-			return "", helperUsage("flag " + args[i] + " needs a value")
+			return "", usagef("flag %s needs a value", args[i])
 		default:
 			i++
 			profiles = append(profiles, args[i])
@@ -113,17 +113,11 @@ func parseHelper(args []string) (string, error) {
 	}
 	switch len(profiles) {
 	case 0:
-		return "", helperUsage("credential-process needs its profile")
+		return "", usagef("credential-process needs its profile")
 	case 1:
 		return profiles[0], awsconfig.ValidProfileName(profiles[0])
 	}
-	return "", helperUsage("credential-process takes one profile")
-}
-
-func helperUsage(problem string) error {
-	err := usagef("%s", problem)
-	err.Hint = "write credential_process = …/broker credential-process PROFILE"
-	return err
+	return "", usagef("credential-process takes one profile")
 }
 
 // helperArgs is the helper's command line again when flags stood before the

@@ -18,30 +18,43 @@ import (
 
 const execName = "exec"
 
+// modeProfile is the way in which the child is given its credentials: it asks
+// for them itself.
+const modeProfile = "profile"
+
 func newExecCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      execName,
 		Usage:     "run a command with a profile's credentials",
-		UsageText: "broker exec [PROFILE | -p PROFILE] [--] COMMAND [ARGUMENTS]",
-		Description: about(`The command finds its credentials through AWS_PROFILE and asks broker again
+		UsageText: "broker exec [PROFILE | -p PROFILE] [--mode profile] [--] [COMMAND [ARGUMENTS]]",
+		Description: aboutExit(`The command finds its credentials through AWS_PROFILE and asks broker again
 when they run out; no credential is put into its environment. What follows --
-is handed over untouched. Ends as the command does, or with 125 if broker
-itself fails, 126 if the command cannot be executed, 127 if it does not exist.`,
-			"broker exec dev -- terraform plan"),
-		Flags: []cli.Flag{profileFlag()},
+is handed over untouched. Without a command it is your shell.`,
+			"broker exec dev -- terraform plan", execStatusSummary),
+		Flags: []cli.Flag{
+			profileFlag(),
+			&cli.StringFlag{Name: "mode", Value: modeProfile, Usage: "how credentials are handed over; this release has one `MODE`"},
+		},
 		Action: func(c *cli.Context) error {
 			profile, err := a.profile(c, a.line.words)
 			if err != nil {
 				return err
 			}
-			if len(a.line.child) == 0 {
-				usage := usagef("exec needs a command")
-				usage.Hint = "broker exec " + profile + " -- COMMAND"
-				return usage
+			if mode := c.String("mode"); mode != modeProfile {
+				return withHint(usagef("exec has no mode %q", mode), "the modes: "+modeProfile)
 			}
-			return a.exec(c.Context, profile, a.line.child)
+			return a.exec(c.Context, profile, a.childOrShell())
 		},
 	}
+}
+
+// childOrShell is what exec runs: the command line's child, else the user's
+// shell.
+func (a *app) childOrShell() []string {
+	if len(a.line.child) > 0 {
+		return a.line.child
+	}
+	return []string{orText(a.getenv("SHELL"), "/bin/sh")}
 }
 
 // execStatus gives an error its exit status where the command is exec, whose
@@ -94,8 +107,11 @@ func (a *app) exec(ctx context.Context, profile string, argv []string) error {
 // prime makes the session in the foreground, where a code can be asked for:
 // the child's helper may have no terminal. The credentials are not kept.
 func (a *app) prime(ctx context.Context, profile string) error {
-	surface, ask := foregroundSurface()
-	req := ipc.Request{Op: ipc.OpCredentials, Ask: ask}
+	req := ipc.Request{Op: ipc.OpCredentials, Ask: ipc.AskTTY}
+	var surface ipc.Surface = bystander{a.stderr}
+	if t, ok := helperSurface(); ok {
+		req.Ask, surface = ipc.AskTerminal, t
+	}
 	_, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)
 	return err
 }

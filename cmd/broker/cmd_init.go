@@ -53,8 +53,8 @@ pins one: secret-service, the desktop's keyring, or file, encrypted files. The
 choice never changes by itself. Run again, it says what is pinned.`, "broker init --backend file"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: secret-service or file"},
-			&cli.StringFlag{Name: "passphrase-file", Usage: "what opens the file vault; made if missing `FILE`"},
-			&cli.BoolFlag{Name: "yes", Usage: "take what is found without asking"},
+			&cli.StringFlag{Name: "passphrase-file", Usage: "`FILE` that opens the file vault; made if missing"},
+			switchFlag("yes", "take what is found without asking"),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -214,7 +214,7 @@ func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (awsconfig
 			return awsconfig.VaultSettings{Backend: backendSecretService}, nil
 		}
 		if o.backend != "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainGone}) {
-			return awsconfig.VaultSettings{}, withHint(err, "make it work, or choose encrypted files: broker init --backend file")
+			return awsconfig.VaultSettings{}, withHint(err, "make it work, or keep keys in files: broker init --backend file")
 		}
 	}
 	passphrase := filepath.Join(filepath.Dir(p.ConfigFile), "passphrase")
@@ -237,17 +237,6 @@ func (a *app) probe(ctx context.Context, store ipc.Store) error {
 		return err
 	}
 	return a.vault(ctx, store, ipc.OpProbe, ipc.ProbeParams{Store: store, Item: item, Create: true}, nil)
-}
-
-// withHint adds a next step to a failure that brings none.
-func withHint(err error, hint string) error {
-	var coded *ipc.Error
-	if !errors.As(err, &coded) || coded.Hint != "" {
-		return err
-	}
-	with := *coded
-	with.Hint = hint
-	return &with
 }
 
 // maxConfig is the longest config of broker's own, in bytes, that init adds to.

@@ -31,7 +31,7 @@ func newMFACommand(a *app) *cli.Command {
 a code of that profile even if nothing waits. An empty line cancels.`, "broker mfa 123456"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "profile", Aliases: []string{"p"}, Usage: "only, or ahead of need, for `PROFILE`"},
-			&cli.BoolFlag{Name: "cancel", Usage: "give up what is pending"},
+			switchFlag("cancel", "give up what is pending"),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -69,12 +69,13 @@ func (a *app) mfa(ctx context.Context, opts mfaOptions) error {
 	req := ipc.Request{Op: ipc.OpMFA}
 	var surface ipc.Surface
 	if opts.code == "" && !opts.cancel {
-		surface, req.Ask = foregroundSurface()
-		if surface == nil {
+		t, ok := helperSurface()
+		if !ok {
 			err := usagef("there is no terminal to ask on")
-			err.Hint = "broker mfa CODE"
+			err.Hint = "give the code as an argument: broker mfa CODE"
 			return err
 		}
+		surface, req.Ask = t, ipc.AskTerminal
 	}
 	params := ipc.MFAParams{Code: opts.code, Profile: opts.profile, Cancel: opts.cancel}
 	raw, err := a.converse(ctx, req, params, surface)

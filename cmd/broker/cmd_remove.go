@@ -18,8 +18,8 @@ func newRemoveCommand(a *app) *cli.Command {
 		Description: about(`Deletes the key from the store and drops its sessions. The key stays valid at
 AWS: delete it there if nothing else uses it.`, "broker remove dev"),
 		Flags: []cli.Flag{
-			profileFlag(),
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			namedProfileFlag(),
+			switchFlag("yes", "do not ask"),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {

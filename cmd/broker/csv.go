@@ -45,7 +45,7 @@ func readCSV(path string) ([]csvKey, error) {
 		return nil, fmt.Errorf("read the key file: %w", err)
 	}
 	if len(data) > maxCSV {
-		return nil, keyInvalid(path+" is too large for a key file", "")
+		return nil, keyInvalid(path+" is too large for a key file", "download the file from the IAM console again")
 	}
 	keys, err := parseCSV(data)
 	if err != nil {
@@ -87,7 +87,7 @@ func parseCSV(data []byte) ([]csvKey, error) {
 		if err != nil {
 			var where *csv.ParseError
 			if errors.As(err, &where) {
-				return nil, keyInvalid(fmt.Sprintf("line %d is malformed", where.Line), "")
+				return nil, keyInvalid(fmt.Sprintf("line %d is malformed", where.Line), "download the file from the IAM console again")
 			}
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func parseCSV(data []byte) ([]csvKey, error) {
 		keys = append(keys, csvKey{keyPair{cell(id), secret.New(cell(key))}, cell(user)})
 	}
 	if len(keys) == 0 {
-		return nil, keyInvalid("the file holds no access key", "")
+		return nil, keyInvalid("the file holds no access key", "make one in the IAM console, which offers its file once")
 	}
 	return keys, nil
 }

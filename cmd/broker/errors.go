@@ -33,6 +33,9 @@ const (
    0 ok, 1 error, 2 usage, 3 no daemon, 4 MFA code needed or not accepted,
    5 keychain, 6 no such key or profile, 7 refused by policy, 8 AWS refused or
    is unreachable`
+	execStatusSummary = `EXIT STATUS
+   the command's own, 128 + n if signal n ended it; 125 broker itself failed,
+   126 the command cannot be executed, 127 it does not exist, 2 usage`
 )
 
 // outcome is what a failure of one code means to a user.
@@ -43,10 +46,13 @@ type outcome struct {
 
 // outcomes is the one table from failure to exit status and hint. A code that
 // is missing is a defect of broker; a test holds the table complete.
+//
+// A hint is an act: "unlock the keyring". Where a command does it the hint ends
+// with that, after a colon, ready to paste: "list the stored keys: broker list".
 var outcomes = map[ipc.Code]outcome{
 	"":               {exitError, ""}, // this program's own errors say it all
 	ipc.CodeInternal: {exitError, "please report this as a bug, with brokerd.log"},
-	ipc.CodeUsage:    {exitUsage, "see broker help"},
+	ipc.CodeUsage:    {exitUsage, "for help: broker help"},
 	ipc.CodeProtocol: {exitNoDaemon, "broker and brokerd are of different releases: end the running brokerd, the next command starts the new one"},
 
 	ipc.CodeNoDaemon:      {exitNoDaemon, "run brokerd in a terminal to see why it does not start"},
@@ -55,35 +61,35 @@ var outcomes = map[ipc.Code]outcome{
 	ipc.CodeDeadline:      {exitError, "try again"},
 
 	ipc.CodeConfigBroken:   {exitError, "correct the line and try again"},
-	ipc.CodeNotInitialised: {exitError, "broker init"},
+	ipc.CodeNotInitialised: {exitError, "choose a store for keys: broker init"},
 	ipc.CodeUnsupported:    {exitError, ""},
 	ipc.CodeStorage:        {exitError, "check the disk and the owner of the file"},
 	ipc.CodeProfileInvalid: {exitError, "correct the profile in the AWS config"},
 	ipc.CodeProfileLoop:    {exitError, "correct the profile in the AWS config"},
-	ipc.CodeIndexLost:      {exitKeychain, "broker recover"},
-	ipc.CodeKeyExists:      {exitError, "add --replace to store the new key in its place"},
+	ipc.CodeIndexLost:      {exitKeychain, "rebuild it from the store: broker recover"},
+	ipc.CodeKeyExists:      {exitError, "to put the new key in its place: broker add PROFILE --replace"},
 	ipc.CodeKeyInvalid:     {exitError, ""},
 
-	ipc.CodeMFARequired:   {exitMFA, `run "broker mfa" in any terminal, then try again`},
+	ipc.CodeMFARequired:   {exitMFA, "give a code in any terminal, then try again: broker mfa"},
 	ipc.CodeMFAWrong:      {exitMFA, "check that the code is of the device that is named, and that the phone's clock is right"},
 	ipc.CodeMFAUsed:       {exitMFA, "wait for the next code and try again"},
-	ipc.CodeMFACancelled:  {exitMFA, `run "broker mfa -p PROFILE" when you are ready`},
-	ipc.CodeMFATimeout:    {exitMFA, `run "broker mfa" in any terminal, then try again`},
-	ipc.CodeMFASerial:     {exitMFA, "store the key again with broker add --replace --mfa-serial ARN"},
-	ipc.CodeMFAPasskey:    {exitMFA, "add a virtual MFA device beside the passkey, then store the key again with --mfa-serial ARN"},
-	ipc.CodeMFANotPending: {exitMFA, `"broker mfa -p PROFILE" asks for a code ahead of need`},
-	ipc.CodeMFAUnknown:    {exitMFA, "store the key again with broker add --replace --mfa-serial ARN, or --no-mfa"},
+	ipc.CodeMFACancelled:  {exitMFA, "when you are ready: broker mfa -p PROFILE"},
+	ipc.CodeMFATimeout:    {exitMFA, "when you are ready: broker mfa -p PROFILE"},
+	ipc.CodeMFASerial:     {exitMFA, "name the device when you store the key again: broker add PROFILE --mfa-serial ARN"},
+	ipc.CodeMFAPasskey:    {exitMFA, "add a virtual MFA device beside the passkey, then name it: broker add PROFILE --mfa-serial ARN"},
+	ipc.CodeMFANotPending: {exitMFA, "to get a session now: broker mfa -p PROFILE"},
+	ipc.CodeMFAUnknown:    {exitMFA, "name the device when you store the key again: broker add PROFILE --mfa-serial ARN, or --no-mfa"},
 
 	ipc.CodeKeychainLocked:  {exitKeychain, "unlock the keyring of the desktop session and try again"},
 	ipc.CodeKeychainDenied:  {exitKeychain, "allow broker-vault to use the keychain and try again"},
 	ipc.CodeKeychainTimeout: {exitKeychain, "look for a dialog of the keychain that waits for you, then try again"},
 	ipc.CodeKeychainGone:    {exitKeychain, "start the keychain's service and try again: broker never changes to another store by itself"},
-	ipc.CodeKeychainCorrupt: {exitKeychain, "broker recover"},
+	ipc.CodeKeychainCorrupt: {exitKeychain, "rebuild the index from the store: broker recover"},
 	ipc.CodeKeychainFailed:  {exitKeychain, ""},
 	ipc.CodeWrongPassphrase: {exitKeychain, "the passphrase file is not the one that the vault was made with"},
 
-	ipc.CodeNoKey:     {exitNoKey, `"broker list" shows the stored keys, "broker add PROFILE" stores one`},
-	ipc.CodeNoProfile: {exitNoKey, `"broker config list" shows the profiles`},
+	ipc.CodeNoKey:     {exitNoKey, "list the stored keys: broker list"},
+	ipc.CodeNoProfile: {exitNoKey, "list the profiles: broker config list"},
 	ipc.CodeRefused:   {exitRefused, ""},
 
 	ipc.CodeAWSUnreachable: {exitAWS, "check the network, and https_proxy in broker's config"},
@@ -97,6 +103,16 @@ var outcomes = map[ipc.Code]outcome{
 	ipc.CodeAWSDuration:    {exitAWS, "lower duration_seconds of the profile"},
 	ipc.CodeAWSGarbage:     {exitAWS, "something between here and AWS answers in its place: a captive portal or a proxy"},
 	ipc.CodeAWSFailed:      {exitAWS, ""},
+}
+
+// withHint adds a next step to a coded failure that brings none.
+func withHint(err error, hint string) error {
+	coded := asCoded(err)
+	if coded.Code == "" || coded.Hint != "" {
+		return err
+	}
+	coded.Hint = hint
+	return coded
 }
 
 // statusError carries an exit status of exec that no code has.
@@ -133,7 +149,7 @@ func failure(err error) (*ipc.Error, int) {
 		return coded, own.status
 	}
 	if errors.Is(err, context.Canceled) {
-		return coded, exitInterrupted
+		return &ipc.Error{Message: "interrupted"}, exitInterrupted
 	}
 	return coded, o.status
 }

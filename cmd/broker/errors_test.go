@@ -67,12 +67,12 @@ func TestFailure(t *testing.T) {
 	}{
 		{"coded", &ipc.Error{Code: ipc.CodeNoKey, Message: "no key", Hint: "add it"}, exitNoKey, "broker: error: no key\nbroker: hint: add it\n"},
 		{"wrapped", fmt.Errorf("add dev: %w", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "it is locked", Hint: "x"}), exitKeychain, "broker: error: add dev: it is locked\nbroker: hint: x\n"},
-		{"hint of the table", &ipc.Error{Code: ipc.CodeIndexLost, Message: "it is lost"}, exitKeychain, "broker: error: it is lost\nbroker: hint: broker recover\n"},
+		{"hint of the table", &ipc.Error{Code: ipc.CodeIndexLost, Message: "it is lost"}, exitKeychain, "broker: error: it is lost\nbroker: hint: rebuild it from the store: broker recover\n"},
 		{"unknown code", &ipc.Error{Code: "from_the_future", Message: "what"}, exitError, "broker: error: what\nbroker: hint: " + outcomes[ipc.CodeInternal].hint + "\n"},
 		{"AWS config", &awsconfig.Error{Code: awsconfig.CodeConfigBroken, File: "/f", Line: 3, Message: "broken", Hint: "mend it"}, exitError, "broker: error: /f:3: broken\nbroker: hint: mend it\n"},
 		{"own", errors.New("disk on fire"), exitError, "broker: error: disk on fire\n"},
 		{"exec", &statusError{exitExecNotRun, errors.New("run x: no")}, exitExecNotRun, "broker: error: run x: no\n"},
-		{"interrupted", context.Canceled, exitInterrupted, "broker: error: context canceled\n"},
+		{"interrupted", context.Canceled, exitInterrupted, "broker: error: interrupted\n"},
 		{"escape sequences", errors.New("a\x1b[31m\nbroker: hint: b\u202e"), exitError, "broker: error: a [31m broker: hint: b \n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ type lineParser struct {
 }
 
 // parse takes args apart. Its errors are of code usage and name the nearest
-// command or flag.
+// command or flag; the line then has at least the path as far as it was read.
 func (p lineParser) parse(args []string) (line, error) {
 	head, rest, dashed := args, []string(nil), false
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -43,10 +43,10 @@ func (p lineParser) parse(args []string) (line, error) {
 	}
 	leaf, err := p.read(&l, head, dashed)
 	if err != nil {
-		return line{}, err
+		return l, err
 	}
 	if err := checkFlags(l, leaf); err != nil {
-		return line{}, err
+		return l, err
 	}
 	switch {
 	case leaf == nil || leaf.Name != execName:
@@ -157,9 +157,11 @@ func (p lineParser) descend(parent *cli.Command, word string) (*cli.Command, err
 		}
 	}
 	err := usagef("unknown command %q", word)
-	if sentence := cli.SuggestCommand(commands, word); sentence != "" {
-		err.Hint = strings.ToLower(sentence[:1]) + sentence[1:]
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Names()...)
 	}
+	err.Hint = didYouMean(word, names)
 	return nil, err
 }
 
@@ -209,8 +211,34 @@ func isSwitch(f cli.Flag) bool {
 // unknownFlag is the refusal of a flag that is in no table.
 func unknownFlag(given string, known []cli.Flag) error {
 	err := usagef("unknown flag %s", given)
-	if near := cli.SuggestFlag(known, strings.TrimLeft(given, "-"), false); near != "" {
-		err.Hint = "did you mean " + near + "?"
+	var names []string
+	for _, f := range known {
+		names = append(names, "--"+f.Names()[0])
 	}
+	err.Hint = didYouMean("--"+strings.TrimLeft(given, "-"), names)
 	return err
+}
+
+// didYouMean is the hint for a name that is in no table: the one that it
+// begins, or of which it is one slip away. Without one it is "".
+func didYouMean(given string, names []string) string {
+	for _, name := range names {
+		if given != "" && strings.HasPrefix(name, given) || oneSlip(given, name) {
+			return "did you mean " + name + "?"
+		}
+	}
+	return ""
+}
+
+// oneSlip reports whether a and b differ by one letter that is missing, added,
+// another, or swapped with its neighbour.
+func oneSlip(a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+	return len(a) <= 1 && len(b) <= 1 || swapped
 }

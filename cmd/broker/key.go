@@ -40,7 +40,7 @@ func (k keyPair) check() error {
 	id := k.AccessKeyID
 	switch {
 	case isKeyID(id, "AKIA") && k.SecretAccessKey.IsZero():
-		return keyInvalid("the secret access key of "+id+" is missing", "give the ID on the first line and the secret on the second")
+		return keyInvalid("the secret access key of "+id+" is missing", "give both halves of the key")
 	case isKeyID(id, "AKIA"):
 		return nil
 	case isKeyID(id, "ASIA"):

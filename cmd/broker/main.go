@@ -11,6 +11,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"time"
 )
 
@@ -33,5 +34,5 @@ func main() {
 
 // asksForHelp reports whether a person, not an SDK, runs the helper.
 func asksForHelp(args []string) bool {
-	return len(args) == 1 && (args[0] == "--help" || args[0] == "-h")
+	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }

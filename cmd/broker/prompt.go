@@ -89,15 +89,22 @@ func validCode(code string) bool {
 	return len(code) == 6 && strings.Trim(code, "0123456789") == ""
 }
 
-// foreground returns the surface of a command that a user runs in a terminal,
-// and what to tell the daemon of it.
-func foregroundSurface() (ipc.Surface, ipc.Ask) {
-	t, ok := helperSurface()
-	if !ok {
-		return nil, ipc.AskNowhere
-	}
-	return t, ipc.AskTerminal
+// bystander is the surface of a command that has no terminal: it cannot ask, so
+// it says what it waits for, and the daemon turns to the next surface.
+type bystander struct {
+	w io.Writer
 }
+
+var _ ipc.Surface = bystander{}
+
+// Prompt declines every question.
+func (b bystander) Prompt(_ context.Context, p ipc.Prompt) (string, error) {
+	fmt.Fprintf(b.w, "broker: waiting for an MFA code for profile %s: give it in any terminal: broker mfa\n", printable(p.Profile))
+	return "", errNoTerminal
+}
+
+// Event has nothing to show.
+func (bystander) Event(json.RawMessage) {}
 
 // confirm asks a yes-or-no question; anything but y or yes is no. Without a
 // terminal it is a usage error that names --yes.

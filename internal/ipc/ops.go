@@ -128,6 +128,9 @@ type Reservation struct {
 	AWS   AWS    `json:"aws"`
 	// SerialNumber is what the AWS config names as mfa_serial for the profile.
 	SerialNumber string `json:"serialNumber,omitempty"`
+	// Region is what the profile, or its source, names as its Region: the one
+	// to keep with the key. That of AWS may be a default, which is not.
+	Region string `json:"region,omitempty"`
 }
 
 // AdoptParams enters an item that a worker has stored into the index.

@@ -84,7 +84,7 @@ func defaultCollection(ctx context.Context, b bus) (dbus.ObjectPath, error) {
 	if path == "/" {
 		return "", &vault.Error{
 			Kind: vault.ErrGone, Text: "the desktop has no default keyring",
-			Hint: "make one, with seahorse or by logging in with a password, or use broker init --backend file",
+			Hint: "make one, with seahorse or by logging in with a password, or keep keys in files: broker init --backend file",
 		}
 	}
 	if !strings.HasPrefix(string(path), collectionDir) {
