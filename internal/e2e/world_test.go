@@ -30,7 +30,7 @@ const patience = 60 * time.Second
 var programs string
 
 func TestMain(m *testing.M) {
-	if runAsSDKClient() || runAsSlowVault() {
+	if runAsSDKClient() || runAsSlowVault() || runAsPhone() {
 		return
 	}
 	os.Exit(buildAndRun(m))
