@@ -226,7 +226,7 @@ func TestCancelDuringACall(t *testing.T) {
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
 		<-fg.prompts
-		r.aws.delay = 5 * time.Second
+		r.aws.takes(5 * time.Second)
 		fg.answers <- "000000"
 		synctest.Wait()
 		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Cancel: true})

@@ -116,6 +116,13 @@ func (f *fakeAWS) enter(ctx context.Context, action, what string) error {
 	return err
 }
 
+// takes makes every call from now on take so long.
+func (f *fakeAWS) takes(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = d
+}
+
 // failNext plans errors for the next calls of an action; then it works again.
 func (f *fakeAWS) failNext(action string, errs ...error) {
 	f.mu.Lock()

@@ -205,11 +205,11 @@ func TestCodeOfARemovedKeyIsSpent(t *testing.T) {
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		r.helper("dev")
 		synctest.Wait()
-		r.aws.delay = 5 * time.Second
+		r.aws.takes(5 * time.Second)
 		code := r.aws.code(annMFA, 0)
 		m := r.mfa(code)
 		time.Sleep(time.Second)
-		r.aws.delay = 0 // of what follows
+		r.aws.takes(0) // of what follows
 		do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "dev"})
 		wantCode(t, "mfa", waitErr(m), ipc.CodeNoKey)
 		if r.aws.calls("GetSessionToken") != 1 || r.claim(r.device(annMFA), code) {

@@ -61,7 +61,7 @@ func TestThreeHopsOneCode(t *testing.T) {
 func TestManyCallersOneRole(t *testing.T) {
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		r.write("aws/config", chainConfig(""))
-		r.aws.delay = time.Second
+		r.aws.takes(time.Second)
 		var callers []*client
 		for range 100 {
 			callers = append(callers, r.helper("one"))
@@ -201,7 +201,7 @@ func TestRenewalThatHangs(t *testing.T) {
 				}
 				first := r.helper("one").document(t)
 				time.Sleep(50 * time.Minute)
-				r.aws.delay = 18 * time.Second
+				r.aws.takes(18 * time.Second)
 				begin := time.Now()
 				if got := r.helper("one").document(t); got.AccessKeyID != first.AccessKeyID {
 					t.Error("another session")
