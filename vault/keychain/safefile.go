@@ -130,18 +130,21 @@ func lock(ctx context.Context, dir string) (release func(), err error) {
 	defer tick.Stop()
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // which ends the lock, whatever it says
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+		switch {
+		case ctx.Err() != nil:
+			// Also with the lock in hand: whoever asked has been told that
+			// nothing happened.
 			_ = f.Close() // nothing was written
+			return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
+		case err == nil:
+			return func() { _ = f.Close() }, nil // which ends the lock, whatever it says
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			_ = f.Close() // as above
 			return nil, fileError("lock the vault", err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			_ = f.Close() // as above
-			return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
 		}
 	}
 }
