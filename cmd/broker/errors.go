@@ -11,6 +11,7 @@ import (
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
+	"credbroker/internal/tty"
 )
 
 // The exit statuses of broker. Scripts rely on them.
@@ -148,7 +149,7 @@ func failure(err error) (*ipc.Error, int) {
 	if errors.As(err, &own) {
 		return coded, own.status
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, tty.ErrInterrupted) {
 		return &ipc.Error{Message: "interrupted"}, exitInterrupted
 	}
 	return coded, o.status
