@@ -83,7 +83,7 @@ func (b *Broker) await(ctx context.Context, p *plan, c caller) (*entry, error) {
 	}
 	b.attach(f, w, s)
 	defer b.leave(f, w, s)
-	return f.wait(ctx, b.patience(ctx, c))
+	return f.wait(ctx, p.profile, b.patience(ctx, c))
 }
 
 // join returns the flight for p. While a cancellation is fresh it refuses
@@ -167,8 +167,8 @@ func (f *flight) wake() {
 }
 
 // wait returns the result of the flight, or an error after patience, if that
-// is positive.
-func (f *flight) wait(ctx context.Context, patience time.Duration) (*entry, error) {
+// is positive. profile is what the caller asked for.
+func (f *flight) wait(ctx context.Context, profile string, patience time.Duration) (*entry, error) {
 	var enough <-chan time.Time
 	if patience > 0 {
 		t := time.NewTimer(patience)
@@ -179,7 +179,7 @@ func (f *flight) wait(ctx context.Context, patience time.Duration) (*entry, erro
 	case <-f.done:
 		return f.entry, f.err
 	case <-enough:
-		return nil, fail(ipc.CodeMFARequired, "give a code in any terminal, then try again: broker mfa", "profile %s needs an MFA code", f.plan.profile)
+		return nil, fail(ipc.CodeMFARequired, "give a code in any terminal, then try again: broker mfa", "profile %s needs an MFA code", profile)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -240,9 +240,12 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 	f.b.mu.Lock()
 	f.inTurn = true
 	f.b.mu.Unlock()
+	if err := context.Cause(asking); err != nil {
+		return nil, err // it ended while it waited
+	}
 	err := f.b.prepare(asking, f.plan)
-	if asking.Err() != nil {
-		return nil, context.Cause(asking)
+	if cause := context.Cause(asking); cause != nil {
+		err = cause
 	}
 	if err != nil {
 		return nil, err

@@ -220,6 +220,39 @@ func TestCancelAnswersEveryWaiter(t *testing.T) {
 	})
 }
 
+// TestCancelOfTwoOnOneDevice: the second does not ask because the first ended.
+func TestCancelOfTwoOnOneDevice(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.add("dev2", "AKIAANNANNANNANNANN2", ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA})
+		one := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+		<-one.prompts
+		two := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev2"}, ipc.AskTerminal)
+		synctest.Wait()
+		reached := r.aws.calls("Reach")
+		if got := do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Cancel: true}); len(got.Cancelled) != 2 {
+			t.Errorf("cancelled: %+v", got)
+		}
+		wantCode(t, "one", waitErr(one), ipc.CodeMFACancelled)
+		wantCode(t, "two", waitErr(two), ipc.CodeMFACancelled)
+		if s := r.status(); s.Prompts != 1 || len(two.prompts) != 0 || r.aws.calls("Reach") != reached {
+			t.Errorf("the second began to ask: %d prompts", s.Prompts)
+		}
+	})
+}
+
+// TestWaiterIsToldOfItsProfile: it knows nothing of the one that began the
+// flight.
+func TestWaiterIsToldOfItsProfile(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.add("tokyo", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA})
+		r.helper("dev")
+		synctest.Wait()
+		if err := waitErr(r.helper("tokyo")); !strings.Contains(err.Error(), "profile tokyo needs") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // TestCancelDuringACall: what AWS says to a code after the cancellation asks
 // for no other one.
 func TestCancelDuringACall(t *testing.T) {

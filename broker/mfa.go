@@ -32,9 +32,13 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 		if len(pending) == 0 {
 			return nil, notPending()
 		}
+		// All at once: one that ends hands its device to the next, which would
+		// ask before it is told.
 		for _, f := range pending {
 			result.Cancelled = append(result.Cancelled, b.describe(f))
 			f.end(cancelled(f.plan))
+		}
+		for _, f := range pending {
 			select {
 			case <-f.done:
 			case <-ctx.Done():
@@ -173,7 +177,7 @@ func (b *Broker) answer(ctx context.Context, f *flight, code string, c caller) e
 		s := newSurface(c)
 		b.attach(f, nil, s)
 		defer b.leave(f, nil, s)
-		_, err := f.wait(ctx, 0)
+		_, err := f.wait(ctx, f.plan.profile, 0)
 		return err
 	}
 	t := typed{code: code, refused: make(chan error, 1)}
