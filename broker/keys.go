@@ -111,7 +111,8 @@ func checkAdoption(keys map[string]record, p ipc.AdoptParams) error {
 	return nil
 }
 
-// newRecord keeps the day on which a key was first stored.
+// newRecord keeps the day on which a key was first stored, and whose it is: a
+// key is of one user for ever, and who stores it again need not ask AWS.
 func (b *Broker) newRecord(p ipc.AdoptParams, keys map[string]record) record {
 	r := record{
 		AccessKeyID: p.AccessKeyID, Item: p.Item, AccountID: p.AccountID, ARN: p.ARN, UserName: p.UserName,
@@ -119,6 +120,9 @@ func (b *Broker) newRecord(p ipc.AdoptParams, keys map[string]record) record {
 	}
 	if have, ok := keys[p.Profile]; ok && have.AccessKeyID == p.AccessKeyID {
 		r.AddedAt = have.AddedAt
+		if r.AccountID == "" {
+			r.AccountID, r.ARN, r.UserName = have.AccountID, have.ARN, have.UserName
+		}
 	}
 	return r
 }

@@ -113,6 +113,20 @@ func TestOneKeyUnderTwoProfiles(t *testing.T) {
 	})
 }
 
+// TestStoredAgainUnverified: what was known of the key stays known, and its
+// session is served while AWS is away.
+func TestStoredAgainUnverified(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		first := r.prime("dev")
+		r.aws.failAlways("GetCallerIdentity", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "away"})
+		r.aws.failAlways("Reach", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "away"})
+		r.add("dev", annKey, ipc.KeyDetails{SerialNumber: annMFA})
+		if got := r.helper("dev").document(t); got.AccessKeyID != first.AccessKeyID {
+			t.Error("another session")
+		}
+	})
+}
+
 // TestReplacedItemIsDeletedLater: the keychain is locked when the old item is
 // to go. The new key counts at once, the old item goes when it can.
 func TestReplacedItemIsDeletedLater(t *testing.T) {
