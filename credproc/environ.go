@@ -37,8 +37,9 @@ func competes(name string) bool {
 		// The endpoint of a container, or of another broker.
 		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-		// boto 2, and the mark of aws-vault and of an outer broker exec.
-		"AWS_CREDENTIAL_FILE", "AWS_VAULT":
+		// The key files of boto 2 and of the SDK for Java v1, and the mark of
+		// aws-vault and of an outer broker exec.
+		"AWS_CREDENTIAL_FILE", "AWS_CREDENTIAL_PROFILES_FILE", "AWS_VAULT":
 		return true
 	}
 	return false

@@ -140,7 +140,7 @@ func TestHelpForm(t *testing.T) {
 			if n := len(c.Usage); n == 0 || n > 60 || strings.HasSuffix(c.Usage, ".") || c.Usage != strings.ToLower(c.Usage[:1])+c.Usage[1:] {
 				t.Errorf("%s: usage %q", c.Name, c.Usage)
 			}
-			if !strings.HasPrefix(c.UsageText, "broker ") || !strings.Contains(c.Description, "EXAMPLE\n") || !strings.Contains(c.Description, exitStatusSummary) {
+			if !strings.HasPrefix(c.UsageText, "broker ") || !strings.Contains(c.Description, "EXAMPLE\n") || !strings.Contains(c.Description, "EXIT STATUS\n") {
 				t.Errorf("%s: the help is incomplete", c.Name)
 			}
 			walk(c.Subcommands)
