@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -147,15 +148,17 @@ func (f *files) changed(path string) bool {
 }
 
 // failed notes that a file could not be read or understood. It is read again
-// next time, since what was in the way need not be the file. The same trouble
-// is logged once.
+// next time, since what was in the way need not be the file; only the first
+// time is worth a warning.
 func (f *files) failed(what string, err, before error, paths ...string) {
 	for _, path := range paths {
 		delete(f.seen, path)
 	}
-	if before == nil || before.Error() != err.Error() {
-		f.log.Warn(what, "error", err)
+	level := slog.LevelDebug
+	if before == nil {
+		level = slog.LevelWarn
 	}
+	f.log.Log(context.Background(), level, what, "error", err)
 }
 
 func (f *files) readSettings(v *view) {
