@@ -25,10 +25,13 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 	slices.Sort(names)
 	result := ipc.RecoverResult{Keys: []ipc.RecoveredKey{}}
 	var offline error // once AWS cannot be reached, it is not tried for each key
-	for _, name := range names {
+	for i, name := range names {
 		r, err := store.Read(ctx, name)
 		if errors.Is(err, errProbe) {
 			continue
+		}
+		if cause := closed(ctx, store, err); cause != nil {
+			return nil, fmt.Errorf("read key %d of %d: %w", i+1, len(names), cause)
 		}
 		if err != nil {
 			result.Keys = append(result.Keys, ipc.RecoveredKey{
@@ -45,6 +48,21 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 		result.Keys = append(result.Keys, key)
 	}
 	return result, nil
+}
+
+// closed returns why the store, and not the item, is to blame for an item that
+// could not be read. An index without the keys of a store that was locked
+// meanwhile would pass for a whole one.
+func closed(ctx context.Context, store *Store, err error) error {
+	for _, kind := range []error{ErrLocked, ErrDenied, ErrTimeout, ErrGone} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	if errors.Is(err, ErrNotFound) { // it was listed: see Get
+		return store.Probe(ctx)
+	}
+	return ctx.Err()
 }
 
 // recovered is what a record says about itself.

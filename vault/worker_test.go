@@ -62,11 +62,12 @@ func (f *fakeAWS) GetSessionToken(ctx context.Context, in vault.SessionToken) (j
 
 // bench is a worker on a memory and a pretend AWS.
 type bench struct {
-	memory *vaulttest.Memory
-	aws    *fakeAWS
-	worker *vault.Worker
-	opened []bool // the create flag of each opening
-	fail   error  // of the next opening
+	memory  *vaulttest.Memory
+	backend vault.Backend // on the memory
+	aws     *fakeAWS
+	worker  *vault.Worker
+	opened  []bool // the create flag of each opening
+	fail    error  // of the next opening
 }
 
 var ann = ipc.Identity{AccountID: "111122223333", ARN: "arn:aws:iam::111122223333:user/team/ann", UserID: "AIDA1", UserName: "ann"}
@@ -74,10 +75,11 @@ var ann = ipc.Identity{AccountID: "111122223333", ARN: "arn:aws:iam::11112222333
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{memory: &vaulttest.Memory{}, aws: &fakeAWS{id: ann}}
+	b.backend = b.memory
 	worker, err := vault.New(vault.Options{
 		Open: func(_ context.Context, _ ipc.Store, create bool) (vault.Backend, error) {
 			b.opened = append(b.opened, create)
-			return b.memory, b.fail
+			return b.backend, b.fail
 		},
 		AWS: func(_ ipc.AWS, accessKeyID string, s secret.String) (vault.AWS, error) {
 			b.aws.key, b.aws.secret = accessKeyID, s
@@ -533,6 +535,34 @@ func TestRecover(t *testing.T) {
 	}
 	if calls := b.memory.Calls(); slices.Contains(calls, "get somebody's") {
 		t.Error("another program's item was read")
+	}
+}
+
+// breaking is a store that fails once it has listed its items.
+type breaking struct {
+	*vaulttest.Memory
+	fault vaulttest.Fault
+}
+
+func (b breaking) List(ctx context.Context) ([]string, error) {
+	names, err := b.Memory.List(ctx)
+	b.Break(b.fault)
+	return names, err
+}
+
+// P26: a store that is closed in the middle of recover is no store without keys.
+func TestP26RecoverNeedsTheWholeStore(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[vaulttest.Fault]ipc.Code{
+		vaulttest.Locked: ipc.CodeKeychainLocked, vaulttest.Denied: ipc.CodeKeychainDenied, vaulttest.Hanging: ipc.CodeKeychainTimeout,
+		vaulttest.Vanished: ipc.CodeKeychainGone, vaulttest.Masking: ipc.CodeKeychainCorrupt,
+	} {
+		b := stored(t)
+		b.backend = breaking{b.memory, fault}
+		raw, err := b.run(t, ipc.OpRecover, ipc.RecoverParams{Store: ipc.Store{Backend: "file"}})
+		if err == nil || err.Code != want {
+			t.Errorf("fault %d: %s, %+v; want %s", fault, raw, err, want)
+		}
 	}
 }
 
