@@ -3,7 +3,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -154,11 +153,11 @@ func (f *files) failed(what string, err, before error, paths ...string) {
 	for _, path := range paths {
 		delete(f.seen, path)
 	}
-	level := slog.LevelDebug
+	warn := f.log.Debug
 	if before == nil {
-		level = slog.LevelWarn
+		warn = f.log.Warn
 	}
-	f.log.Log(context.Background(), level, what, "error", err)
+	warn(what, "error", err)
 }
 
 func (f *files) readSettings(v *view) {
