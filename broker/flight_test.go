@@ -346,6 +346,32 @@ func TestLateForegroundCallerIsAsked(t *testing.T) {
 	})
 }
 
+// TestForegroundComesBeforeAHelper: the user sits where the command was run,
+// not at the terminal that a helper found.
+func TestForegroundComesBeforeAHelper(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		tty := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTTY)
+		<-tty.prompts
+		fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+		<-fg.prompts
+		late := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTTY)
+		synctest.Wait()
+		if len(late.prompts) != 0 {
+			t.Error("a helper took the prompt away")
+		}
+		fg.hangUp()
+		if p := <-tty.prompts; p.Attempt != 1 {
+			t.Errorf("prompt: %+v", p)
+		}
+		tty.answers <- r.aws.code(annMFA, 0)
+		tty.document(t)
+		late.document(t)
+		if n := r.status().Prompts; n != 1 {
+			t.Errorf("%d prompts, want the one that wandered", n)
+		}
+	})
+}
+
 // TestMFATakesThePromptOver: the user came to answer, so the prompt moves
 // there; when they leave it moves back.
 func TestMFATakesThePromptOver(t *testing.T) {

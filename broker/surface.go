@@ -194,7 +194,8 @@ func (f *flight) askOne(asking context.Context, s *surface, name string, p ipc.P
 }
 
 // keeps reports whether s goes on asking now that the surfaces have changed: a
-// prompt that stands is not moved, except to a user who came to answer.
+// prompt that stands is not moved, except to a user who came to answer, and
+// from the terminal of a helper to one in which a user has just run a command.
 func (f *flight) keeps(s *surface, name string) bool {
 	f.b.mu.Lock()
 	defer f.b.mu.Unlock()
@@ -203,6 +204,9 @@ func (f *flight) keeps(s *surface, name string) bool {
 		return true
 	}
 	if best != nil && best.answers && (s == nil || !s.answers) {
+		return false
+	}
+	if name == surfaceTTY && bestName == surfaceTerminal {
 		return false
 	}
 	return name != surfaceWait && (s == nil || slices.Contains(f.surfaces, s))
