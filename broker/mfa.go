@@ -49,7 +49,7 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 	case len(pending) == 0 && p == nil:
 		return nil, notPending()
 	case params.Code == "" && !c.CanAsk() && (p == nil || p.id.serial != ""):
-		return nil, fail(ipc.CodeUsage, "give the code as an argument: broker mfa CODE", "this client cannot ask for a code")
+		return nil, fail(ipc.CodeUsage, "give the code as an argument: broker mfa CODE", "there is no terminal to ask on")
 	case len(pending) == 0:
 		f, err := b.prime(ctx, p)
 		if err != nil || f == nil {

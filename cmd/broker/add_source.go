@@ -138,7 +138,7 @@ var errNoTerminal = errors.New("there is no terminal to ask on")
 // choose lets the user pick one of several things by its number, from 1. It
 // returns an index.
 func choose(ctx context.Context, question string, things []string) (int, error) {
-	t, ok := helperSurface()
+	t, ok := openTerminal()
 	if !ok {
 		return 0, errNoTerminal
 	}

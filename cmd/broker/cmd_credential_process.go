@@ -63,7 +63,7 @@ func (a *app) document(args []string) ([]byte, error) {
 	defer cancel()
 	req := ipc.Request{Op: ipc.OpCredentials, Deadline: helperWait}
 	var surface ipc.Surface
-	if s, ok := helperSurface(); ok {
+	if s, ok := openTerminal(); ok {
 		req.Ask, surface = ipc.AskTTY, s
 	}
 	raw, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)

@@ -109,7 +109,7 @@ func (a *app) exec(ctx context.Context, profile string, argv []string) error {
 func (a *app) prime(ctx context.Context, profile string) error {
 	req := ipc.Request{Op: ipc.OpCredentials, Ask: ipc.AskTTY}
 	var surface ipc.Surface = bystander{a.stderr}
-	if t, ok := helperSurface(); ok {
+	if t, ok := openTerminal(); ok {
 		req.Ask, surface = ipc.AskTerminal, t
 	}
 	_, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)

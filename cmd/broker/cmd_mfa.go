@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -69,13 +68,9 @@ func (a *app) mfa(ctx context.Context, opts mfaOptions) error {
 	req := ipc.Request{Op: ipc.OpMFA}
 	var surface ipc.Surface
 	if opts.code == "" && !opts.cancel {
-		t, ok := helperSurface()
-		if !ok {
-			err := usagef("there is no terminal to ask on")
-			err.Hint = "give the code as an argument: broker mfa CODE"
-			return err
+		if t, ok := openTerminal(); ok {
+			surface, req.Ask = t, ipc.AskTerminal
 		}
-		surface, req.Ask = t, ipc.AskTerminal
 	}
 	params := ipc.MFAParams{Code: opts.code, Profile: opts.profile, Cancel: opts.cancel}
 	raw, err := a.converse(ctx, req, params, surface)
@@ -84,7 +79,7 @@ func (a *app) mfa(ctx context.Context, opts mfaOptions) error {
 	}
 	var result ipc.MFAResult
 	if err := json.Unmarshal(raw, &result); err != nil {
-		return errors.Join(errorf(ipc.CodeProtocol, "read the daemon's answer to mfa"), err)
+		return errorf(ipc.CodeProtocol, "the daemon's answer to mfa cannot be read")
 	}
 	if opts.json {
 		return a.printJSON(result)

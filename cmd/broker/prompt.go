@@ -22,9 +22,9 @@ type terminal struct {
 
 var _ ipc.Surface = (*terminal)(nil)
 
-// helperSurface is the helper's terminal, only where a question cannot disturb
-// the program that runs the helper: in canonical mode and in the foreground.
-func helperSurface() (*terminal, bool) {
+// openTerminal returns the controlling terminal, only where a question disturbs
+// no other program: in canonical mode, and with this program in the foreground.
+func openTerminal() (*terminal, bool) {
 	t, err := tty.Open()
 	if err != nil {
 		return nil, false
@@ -109,7 +109,7 @@ func (bystander) Event(json.RawMessage) {}
 // confirm asks a yes-or-no question; anything but y or yes is no. Without a
 // terminal it is a usage error that names --yes.
 func (a *app) confirm(ctx context.Context, question string) (bool, error) {
-	t, ok := helperSurface()
+	t, ok := openTerminal()
 	if !ok {
 		err := usagef("there is no terminal to ask on: %s", question)
 		err.Hint = "add --yes to go ahead without being asked"
