@@ -78,7 +78,7 @@ func (b *file) unlock(ctx context.Context, c Config) (err error) {
 	if b.password, err = b.passphrase(c); err != nil {
 		return err
 	}
-	return b.checkPassphrase()
+	return b.checkPassphrase(c.Create)
 }
 
 // passphrase reads the passphrase file. A missing one is created only for a
@@ -126,9 +126,11 @@ func (b *file) used() (bool, error) {
 }
 
 // checkPassphrase proves the passphrase on the canary, or on any item where
-// the canary is missing or damaged, and puts the canary back. The caller holds
-// the lock.
-func (b *file) checkPassphrase() error {
+// the canary is missing or damaged, and puts the canary back. A directory with
+// neither is a vault only if one may be made: it could be the place where the
+// disk with the vault is not mounted, and every key would count as deleted.
+// The caller holds the lock.
+func (b *file) checkPassphrase(create bool) error {
 	err := b.canary()
 	if err == nil || !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrCorrupt) {
 		return err
@@ -140,6 +142,12 @@ func (b *file) checkPassphrase() error {
 	used, err := b.used()
 	if err != nil {
 		return err
+	}
+	if !used && !create {
+		return &vault.Error{
+			Kind: vault.ErrGone, Text: "the directory " + b.dir + " is empty, and no vault",
+			Hint: "mount or restore what belongs there",
+		}
 	}
 	opened := !used
 	for _, name := range names {
