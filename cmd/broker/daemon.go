@@ -36,9 +36,27 @@ const pollInterval = 15 * time.Millisecond
 // that one to serve, before it starts a daemon again.
 const respawnDelay = 300 * time.Millisecond
 
+// callLimit returns how long the daemon may take to answer an op that asks
+// nobody: one that is stopped, or stuck, must not hold a script for ever. The
+// default leaves room to start a daemon on a busy machine; what deletes items
+// waits for a worker, and maybe for a dialog of the store.
+func callLimit(op string) time.Duration {
+	limit := 2 * startLimit
+	if op == ipc.OpAdopt || op == ipc.OpRemove {
+		limit += ipc.Limit(ipc.OpDelete) + ipc.DialogTime
+	}
+	return limit
+}
+
 // call puts one request to the daemon, which is started if need be, and
 // decodes the result.
 func (a *app) call(ctx context.Context, op string, params, result any) error {
+	return a.callWithin(ctx, callLimit(op), op, params, result)
+}
+
+func (a *app) callWithin(ctx context.Context, limit time.Duration, op string, params, result any) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	raw, err := a.converse(ctx, ipc.Request{Op: op}, params, nil)
 	if err != nil || result == nil {
 		return err
