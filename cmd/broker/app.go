@@ -87,8 +87,9 @@ func (a *app) helpOf(err error) error {
 	return withHint(err, "for help: broker "+strings.Join(a.line.path, " ")+" --help")
 }
 
-// cli builds the command line interface. Errors come back to run, which alone
-// prints them and chooses the exit status.
+// cli builds the command line interface. What it is given to parse has passed
+// lineParser, and is in order. Errors come back to run, which alone prints them
+// and chooses the exit status.
 func (a *app) cli(commands []*cli.Command) *cli.App {
 	return &cli.App{
 		Name:            "broker",
@@ -101,22 +102,16 @@ func (a *app) cli(commands []*cli.Command) *cli.App {
 		HideVersion:     true,
 		HideHelpCommand: true, // lineParser turns "help exec" into "exec --help"
 		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) },
-		CommandNotFound: nil,
 	}
 }
 
 // commands is the table of commands, in the order in which a user meets them.
 func (a *app) commands() []*cli.Command {
-	commands := []*cli.Command{
+	return []*cli.Command{
 		newInitCommand(a), newAddCommand(a), newRemoveCommand(a), newListCommand(a),
 		newExecCommand(a), newMFACommand(a), newStatusCommand(a), newRecoverCommand(a),
 		newConfigCommand(a), newHelperCommand(a), newVersionCommand(a),
 	}
-	for _, c := range commands {
-		c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }
-	}
-	return commands
 }
 
 // places returns where everything lives. It fails only on an environment that

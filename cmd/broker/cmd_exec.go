@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os/exec"
 	"slices"
@@ -33,7 +34,7 @@ is handed over untouched. Without a command it is your shell.`,
 			"broker exec dev -- terraform plan", execStatusSummary),
 		Flags: []cli.Flag{
 			profileFlag(),
-			&cli.StringFlag{Name: "mode", Value: modeProfile, Usage: "how credentials are handed over; this release has one `MODE`"},
+			&cli.StringFlag{Name: "mode", Value: modeProfile, Usage: "the `MODE` of handing credentials over; this release has one"},
 		},
 		Action: func(c *cli.Context) error {
 			profile, err := a.profile(c, a.line.words)
@@ -144,7 +145,7 @@ func notRun(name string, err error) error {
 		err = inner.Err
 	}
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return &statusError{exitExecNotFound, errorf(ipc.Code(""), "run %s: command not found", name)}
+		return &statusError{exitExecNotFound, fmt.Errorf("run %s: command not found", name)}
 	}
-	return &statusError{exitExecNotRun, errorf(ipc.Code(""), "run %s: %v", name, err)}
+	return &statusError{exitExecNotRun, fmt.Errorf("run %s: %w", name, err)}
 }

@@ -49,6 +49,8 @@ func (p lineParser) parse(args []string) (line, error) {
 		return l, err
 	}
 	switch {
+	case len(rest) > 0 && (leaf == nil || len(leaf.Subcommands) > 0):
+		return l, usagef("there is no command before --")
 	case leaf == nil || leaf.Name != execName:
 		l.words = append(l.words, rest...)
 	case dashed:
@@ -120,7 +122,9 @@ func (p lineParser) flag(l *line, leaf *cli.Command, tail []string) (int, error)
 	}
 	name := "--" + flag.Names()[0]
 	switch {
-	case isSwitch(flag) && !hasValue:
+	case isSwitch(flag) && hasValue:
+		return 0, usagef("flag %s takes no value", given)
+	case isSwitch(flag):
 		l.flags = append(l.flags, name)
 		return 1, nil
 	case hasValue:
