@@ -280,10 +280,22 @@ func (tr *trap) check(t *testing.T) {
 func (w *world) allVerbs(env ...string) {
 	w.t.Helper()
 	for _, args := range [][]string{
-		{"init", "--yes"}, {"list"}, {"status"}, {"version"}, {"recover"},
-		{"config", "list"}, {"config", "show", "dev"}, {"config", "show", "dev", "--resolved"}, {"config", "chain", "dev"},
-		{"credential-process", "dev"}, {"credential-process", "trapped"}, {"credential-process", "role"},
-		{"exec", "dev", "--", "/bin/true"}, {"exec", "role", "--", "/bin/true"}, {"mfa", "123456"}, {"mfa", "--cancel"},
+		{"init", "--yes"},
+		{"list"},
+		{"status"},
+		{"version"},
+		{"recover"},
+		{"config", "list"},
+		{"config", "show", "dev"},
+		{"config", "show", "dev", "--resolved"},
+		{"config", "chain", "dev"},
+		{"credential-process", "dev"},
+		{"credential-process", "trapped"},
+		{"credential-process", "role"},
+		{"exec", "dev", "--", "/bin/true"},
+		{"exec", "role", "--", "/bin/true"},
+		{"mfa", "123456"},
+		{"mfa", "--cancel"},
 		{"remove", "nobody", "--yes"},
 	} {
 		cmd := w.command("broker", args...)

@@ -48,7 +48,7 @@ func slowVault(dir string) error {
 
 // slowVaultWorld is a world of its own programs, with a worker whose deletions
 // wait until release is called.
-func slowVaultWorld(t *testing.T) (w *world, held func(), release func()) {
+func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
 	t.Helper()
 	w = newWorld(t)
 	w.initialise()
