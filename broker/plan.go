@@ -45,7 +45,7 @@ type planner struct {
 func (pl *planner) plan(profile string) (*plan, error) {
 	route, err := pl.aws.Route(profile, pl.hasKey)
 	if err != nil {
-		return nil, coded(err)
+		return nil, pl.unplanned(profile, coded(err))
 	}
 	owner := route.Owner().Profile
 	key := pl.keys[owner]
@@ -69,6 +69,18 @@ func (pl *planner) plan(profile string) (*plan, error) {
 	}
 	p.id = sessionID{key.AccessKeyID, serial}
 	return p, nil
+}
+
+// unplanned adds what an empty index may mean to the reason why there is no
+// plan: a state directory that was deleted leaves nothing that tells it from a
+// new one, while a keyring still has every key.
+func (pl *planner) unplanned(profile string, e *ipc.Error) *ipc.Error {
+	if len(pl.keys) > 0 || !hasCode(e, ipc.CodeNoKey, ipc.CodeNoProfile) {
+		return e
+	}
+	with := *e
+	with.Hint = "broker add " + profile + "; or broker recover, if keys were stored here before"
+	return &with
 }
 
 func (pl *planner) hasKey(profile string) (string, bool) {

@@ -205,3 +205,18 @@ func TestRoleSessionName(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyIndexNamesRecover: whoever deleted the state directory is told how
+// to get the keys back that the store still has.
+func TestEmptyIndexNamesRecover(t *testing.T) {
+	none := &planner{aws: &awsconfig.Config{}, keys: map[string]record{}}
+	_, err := none.plan("dev")
+	if e := coded(err); !strings.Contains(e.Hint, "broker add dev") || !strings.Contains(e.Hint, "broker recover") {
+		t.Errorf("hint with an empty index = %q", e.Hint)
+	}
+	some := &planner{aws: &awsconfig.Config{}, keys: map[string]record{"ops": annRecord()}}
+	_, err = some.plan("dev")
+	if e := coded(err); strings.Contains(e.Hint, "recover") {
+		t.Errorf("hint with other keys in the index = %q", e.Hint)
+	}
+}
