@@ -45,12 +45,7 @@ func newDaemon(level slog.Level) (*daemon, error) {
 		file:   file,
 		log:    slog.New(slog.NewTextHandler(file, &slog.HandlerOptions{Level: level})),
 	}
-	d.listener, err = listen(ipc.ListenOptions{
-		Socket: places.Socket, LockFile: places.LockFile, Name: "brokerd " + version, Log: d.log,
-	})
-	if err == nil {
-		d.state, err = holdState(places.StateDir, places.Socket, handOver)
-	}
+	err = d.take()
 	if err == nil {
 		d.broker, err = d.newBroker(uid)
 	}
@@ -72,6 +67,30 @@ func newDaemon(level slog.Level) (*daemon, error) {
 // handOver is how long a daemon may hold the lock and serve nobody: it ends,
 // and its conversations may go on for a while. Then it counts as stuck.
 const handOver = grace + 3*time.Second
+
+// take takes the socket and the state directory, or neither: while it waits for
+// one that is about to end it keeps no other daemon from its place.
+func (d *daemon) take() error {
+	deadline := time.Now().Add(handOver)
+	for {
+		l, err := listen(ipc.ListenOptions{
+			Socket: d.places.Socket, LockFile: d.places.LockFile, Name: "brokerd " + version, Log: d.log,
+		})
+		if err != nil {
+			return err
+		}
+		d.state, err = holdState(d.places.StateDir, d.places.Socket)
+		if err == nil {
+			d.listener = l
+			return nil
+		}
+		_ = l.Close() // nobody was served
+		if !errors.Is(err, errKept) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
 
 // listen takes the place, from a daemon that is about to end if need be: the
 // client that started this one found nobody to serve it.

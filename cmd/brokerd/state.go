@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,10 +20,12 @@ import (
 // would write over what the other has stored.
 const stateLock = "state.lock"
 
+// errKept reports that another daemon holds the state directory.
+var errKept = errors.New("end it, or set BROKER_SOCKET to its socket")
+
 // holdState makes this daemon the only one that writes in dir, for as long as
-// the file that it returns is open. It waits until patience is over for a
-// daemon that is about to end.
-func holdState(dir, socket string, patience time.Duration) (*os.File, error) {
+// the file that it returns is open. It wraps errKept if another one is.
+func holdState(dir, socket string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
@@ -36,17 +37,10 @@ func holdState(dir, socket string, patience time.Duration) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the state directory: %w", err)
 	}
-	deadline := time.Now().Add(patience)
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("%s keeps the keys in %s, for clients on another socket: end it, or set BROKER_SOCKET to its socket", holder(f), dir)
+		err = fmt.Errorf("%s keeps the keys in %s, for clients on another socket: %w", holder(f), dir, errKept)
 	case err != nil:
 		err = fmt.Errorf("lock the state directory %s: %w", dir, err)
 	default:

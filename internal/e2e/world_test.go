@@ -55,17 +55,22 @@ func buildAndRun(m *testing.M) int {
 	}
 	programs = dir
 	status := m.Run()
-	if left := leftovers(); len(left) > 0 && status == 0 {
-		fmt.Fprintf(os.Stderr, "the tests left processes behind: %v\n", left)
-		return 1
+	// A daemon that was started beside another one ends, but not at once.
+	left := leftovers()
+	for deadline := time.Now().Add(10 * time.Second); len(left) > 0 && time.Now().Before(deadline); left = leftovers() {
+		<-time.After(20 * time.Millisecond)
+	}
+	for pid, line := range left {
+		fmt.Fprintf(os.Stderr, "the tests left process %d behind: %s\n", pid, line)
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be ending
+		status = max(status, 1)
 	}
 	return status
 }
 
-// leftovers ends every process that still runs one of our programs, and
-// returns what they were.
-func leftovers() []string {
-	var left []string
+// leftovers returns the processes that still run one of our programs.
+func leftovers() map[int]string {
+	left := map[int]string{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
 		line, err := os.ReadFile(proc + "/cmdline")
@@ -76,8 +81,7 @@ func leftovers() []string {
 		if err != nil || !alive(pid) {
 			continue
 		}
-		left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be ending
+		left[pid] = strings.ReplaceAll(string(line), "\x00", " ")
 	}
 	return left
 }
@@ -145,6 +149,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() {
 		w.killDaemon()
+		w.killSpares()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Errorf("remove the world: %v", err)
 		}
@@ -549,6 +554,23 @@ func (w *world) killDaemon() {
 	deadline := time.Now().Add(patience)
 	for (alive(pid) || w.daemonPID() == pid) && time.Now().Before(deadline) {
 		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// killSpares ends the daemons that clients started beside the one that served:
+// they end by themselves, unless there is nobody any more who serves. Only root
+// can see whose they are.
+func (w *world) killSpares() {
+	mark := []byte("BROKER_SOCKET=" + w.socket() + "\x00")
+	for pid := range leftovers() {
+		environ, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
+		if err != nil || !bytes.Contains(environ, mark) {
+			continue
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be ending
+		for deadline := time.Now().Add(patience); alive(pid) && time.Now().Before(deadline); {
+			<-time.After(5 * time.Millisecond)
+		}
 	}
 }
 
