@@ -18,7 +18,7 @@ func (w *Worker) put(ctx context.Context, p ipc.PutParams) (any, error) {
 	}
 	r := Record{
 		Item: p.Item, Profile: p.Profile, AccessKeyID: p.AccessKeyID, SecretAccessKey: p.SecretAccessKey,
-		StoredAt: w.o.Now(),
+		StoredAt: w.o.Now(), MFA: p.MFAChoice,
 	}
 	result := ipc.PutResult{Devices: []ipc.MFADevice{}}
 	if !p.NoVerify {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
 )
 
@@ -26,6 +27,7 @@ type Record struct {
 	AccountID       string // empty if AWS was not asked
 	ARN             string // empty if AWS was not asked
 	StoredAt        time.Time
+	MFA             ipc.MFAChoice
 }
 
 // probeMark begins what a probe stores: no JSON, so no record.
@@ -43,6 +45,7 @@ type recordJSON struct {
 	AccountID       string    `json:"accountId,omitempty"`
 	ARN             string    `json:"arn,omitempty"`
 	StoredAt        time.Time `json:"storedAt"`
+	ipc.MFAChoice
 }
 
 // encode returns the bytes to store.
@@ -55,6 +58,7 @@ func (r Record) encode() ([]byte, error) {
 		AccountID:       r.AccountID,
 		ARN:             r.ARN,
 		StoredAt:        r.StoredAt.UTC().Truncate(time.Second),
+		MFAChoice:       r.MFA,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the record of %s: %w", r.AccessKeyID, err)
@@ -87,6 +91,7 @@ func decodeRecord(name string, data []byte) (Record, error) {
 		AccountID:       j.AccountID,
 		ARN:             j.ARN,
 		StoredAt:        j.StoredAt,
+		MFA:             j.MFAChoice,
 	}
 	if !profileName.MatchString(r.Profile) || !keyID.MatchString(r.AccessKeyID) || !keySecret.MatchString(j.SecretAccessKey) {
 		return Record{}, &Error{Kind: ErrCorrupt, Text: "item " + name + " holds no usable key"}

@@ -68,7 +68,7 @@ func closed(ctx context.Context, store *Store, err error) error {
 // recovered is what a record says about itself.
 func recovered(r Record) ipc.RecoveredKey {
 	return ipc.RecoveredKey{
-		Item: r.Item, Profile: r.Profile, AccessKeyID: r.AccessKeyID, StoredAt: r.StoredAt,
+		Item: r.Item, Profile: r.Profile, AccessKeyID: r.AccessKeyID, StoredAt: r.StoredAt, MFAChoice: r.MFA,
 		Identity: ipc.Identity{AccountID: r.AccountID, ARN: r.ARN}, Devices: []ipc.MFADevice{},
 	}
 }

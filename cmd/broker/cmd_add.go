@@ -106,7 +106,7 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 		return err
 	}
 	item := ipc.ItemParams{Store: place.Store, Item: place.Item, Profile: o.profile, AccessKeyID: key.AccessKeyID, AWS: place.AWS}
-	stored, err := a.put(ctx, item, key.SecretAccessKey, o.noVerify)
+	stored, err := a.put(ctx, item, key.SecretAccessKey, o)
 	if err != nil {
 		return err
 	}
@@ -129,11 +129,12 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 
 // put has a worker store the key as a new item. One that did not get to say
 // how it ended may have stored it.
-func (a *app) put(ctx context.Context, item ipc.ItemParams, secretAccessKey secret.String, noVerify bool) (ipc.PutResult, error) {
+func (a *app) put(ctx context.Context, item ipc.ItemParams, secretAccessKey secret.String, o addOptions) (ipc.PutResult, error) {
 	var stored ipc.PutResult
 	err := a.vault(ctx, item.Store, ipc.OpPut, ipc.PutParams{
 		Item: item.Item, Store: item.Store, AWS: item.AWS, Profile: item.Profile,
-		AccessKeyID: item.AccessKeyID, SecretAccessKey: secretAccessKey, NoVerify: noVerify,
+		AccessKeyID: item.AccessKeyID, SecretAccessKey: secretAccessKey, NoVerify: o.noVerify,
+		MFAChoice: ipc.MFAChoice{SerialNumber: o.mfaSerial, NoMFA: o.noMFA},
 	}, &stored)
 	if hasCode(err, ipc.CodeInternal, ipc.CodeProtocol, ipc.CodeDeadline, ipc.CodeKeychainTimeout) {
 		err = errors.Join(err, a.discard(ctx, item))

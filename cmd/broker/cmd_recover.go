@@ -142,20 +142,24 @@ func usable(k ipc.RecoveredKey) bool {
 }
 
 // restored is the index entry of a recovered key. Its MFA device is what the
-// AWS config names, else the user's only one; the index that knew the user's
-// choice is lost.
+// user said when the key was stored, else what the AWS config names, else the
+// user's only one.
 func restored(k ipc.RecoveredKey, config *awsconfig.Config) ipc.AdoptParams {
-	serial := ""
-	if profile, ok := config.Profile(k.Profile); ok {
+	serial := k.SerialNumber
+	if profile, ok := config.Profile(k.Profile); ok && serial == "" {
 		serial = profile.Get("mfa_serial")
 	}
 	if devices, _ := sortDevices(k.Devices); serial == "" && len(devices) == 1 {
 		serial = devices[0]
 	}
+	if k.NoMFA {
+		serial = ""
+	}
 	return ipc.AdoptParams{
 		Item: k.Item, Profile: k.Profile, AccessKeyID: k.AccessKeyID,
 		KeyDetails: ipc.KeyDetails{
-			AccountID: k.Identity.AccountID, ARN: k.Identity.ARN, UserName: k.Identity.UserName, SerialNumber: serial,
+			AccountID: k.Identity.AccountID, ARN: k.Identity.ARN, UserName: k.Identity.UserName,
+			SerialNumber: serial, NoMFA: k.NoMFA,
 		},
 	}
 }
@@ -163,7 +167,7 @@ func restored(k ipc.RecoveredKey, config *awsconfig.Config) ipc.AdoptParams {
 func (a *app) printRecovered(keys []ipc.Key, skipped []skippedItem) {
 	for _, k := range keys {
 		a.printf("recovered %s of %s for profile %s\n", k.AccessKeyID, orText(k.ARN, "an unknown owner"), k.Profile)
-		if k.SerialNumber == "" {
+		if k.SerialNumber == "" && !k.NoMFA {
 			a.printf("  its MFA device is not known: store it again with --mfa-serial if AWS asks for a code\n")
 		}
 	}

@@ -157,6 +157,7 @@ func TestLostIndexIsRecovered(t *testing.T) {
 			w := newWorld(t)
 			w.ready()
 			w.add("ops", "bob", "--no-mfa")
+			w.add("two", "bob", "--mfa-serial", w.user("bob").Devices[1].SerialNumber)
 			w.killDaemon()
 			state := filepath.Join(w.home, ".local", "state", "broker")
 			matches, err := filepath.Glob(filepath.Join(state, "state.json*"))
@@ -179,6 +180,10 @@ func TestLostIndexIsRecovered(t *testing.T) {
 			}
 			w.prime("dev")
 			w.credentials("dev")
+			w.credentials("ops") // needs no code, as before
+			if want := w.user("bob").Devices[1].SerialNumber; !strings.Contains(list.stdout, want) {
+				t.Errorf("list after recover = %q, want the device %s in it", list.stdout, want)
+			}
 		})
 	}
 }

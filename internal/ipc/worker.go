@@ -82,6 +82,14 @@ type PutParams struct {
 	SecretAccessKey secret.String `json:"secretAccessKey"`
 	// NoVerify stores without asking AWS whose key it is.
 	NoVerify bool `json:"noVerify,omitempty"`
+	MFAChoice
+}
+
+// MFAChoice is what the user said of MFA when the key was stored. It is kept
+// with the key, so that it outlives the index. The zero value says nothing.
+type MFAChoice struct {
+	SerialNumber string `json:"serialNumber,omitempty"`
+	NoMFA        bool   `json:"noMfa,omitempty"`
 }
 
 // Encode returns the JSON of p with the secret in it: MarshalJSON would redact it.
@@ -140,6 +148,7 @@ type RecoveredKey struct {
 	StoredAt    time.Time   `json:"storedAt"`
 	Identity    Identity    `json:"identity"`
 	Devices     []MFADevice `json:"devices"`
+	MFAChoice
 	// Error says why the item is of no use, or why AWS did not confirm it.
 	Error *Error `json:"error,omitempty"`
 }
