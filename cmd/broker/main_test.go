@@ -88,6 +88,8 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 				return autostart(), nil
 			case "bus":
 				return ownBus(), nil
+			case "root":
+				return os.Getuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
