@@ -6,7 +6,8 @@
 // a helper that an SDK starts from a bare environment must find the daemon
 // that the user started from a full one. So XDG_* variables are not read here:
 // broker init records what they said in one small file (see Location) that
-// everybody reads first. Nothing is created or changed, but by WriteLocation.
+// everybody reads first. Nothing is created or changed, but by WriteLocation and
+// WriteEnvironment.
 package paths
 
 import (
@@ -34,14 +35,16 @@ type Places struct {
 	Home         string
 	ConfigFile   string // broker's own config
 	LocationFile string // see Location
-	StateDir     string
-	StateFile    string // the index of stored keys
-	LogFile      string // brokerd's log
-	VaultDir     string // items of the file backend
-	RuntimeDir   string // the directory of Socket, LockFile and OverlayDir; private to the user
-	Socket       string
-	LockFile     string
-	OverlayDir   string // AWS config overlays of broker exec
+	// EnvironmentFile is beside ConfigFile; see WriteEnvironment.
+	EnvironmentFile string
+	StateDir        string
+	StateFile       string // the index of stored keys
+	LogFile         string // brokerd's log
+	VaultDir        string // items of the file backend
+	RuntimeDir      string // the directory of Socket, LockFile and OverlayDir; private to the user
+	Socket          string
+	LockFile        string
+	OverlayDir      string // AWS config overlays of broker exec
 
 	// The AWS files where no setting names others.
 	AWSConfigFile      string
@@ -81,6 +84,7 @@ func find(h host, getenv func(string) string, uid int) (Places, error) {
 	if p.ConfigFile, err = override(getenv, EnvConfig, config); err != nil {
 		return Places{}, err
 	}
+	p.EnvironmentFile = filepath.Join(filepath.Dir(p.ConfigFile), "environment")
 	if p.StateDir, err = override(getenv, EnvStateDir, or(loc.StateDir, stateDir(home))); err != nil {
 		return Places{}, err
 	}

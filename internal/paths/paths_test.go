@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 	h := testHost(t, home)
 	state, config := home+"/.local/state/broker", home+"/.config/broker"
 	want := Places{
-		Home: home, ConfigFile: config + "/config", LocationFile: config + "/location",
+		Home: home, ConfigFile: config + "/config", LocationFile: config + "/location", EnvironmentFile: config + "/environment",
 		StateDir: state, StateFile: state + "/state.json", LogFile: state + "/brokerd.log", VaultDir: state + "/vault",
 		RuntimeDir: state, Socket: state + "/broker.sock", LockFile: state + "/brokerd.lock", OverlayDir: state + "/overlays",
 		AWSConfigFile: home + "/.aws/config", AWSCredentialsFile: home + "/.aws/credentials",
@@ -153,6 +153,7 @@ func TestOverrides(t *testing.T) {
 	}
 	for _, tt := range []struct{ what, got, want string }{
 		{"config", got.ConfigFile, "/etc/b/conf"},
+		{"environment", got.EnvironmentFile, "/etc/b/environment"},
 		{"location", got.LocationFile, home + "/.config/broker/location"},
 		{"state", got.StateFile, "/var/b/state.json"},
 		{"socket", got.Socket, "/run/b/s"},
