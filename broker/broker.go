@@ -88,9 +88,11 @@ type Options struct {
 	ProcDir string
 	// BusAddress is the session bus for the secret-service backend; may be empty.
 	BusAddress string
-	// CommandEnviron is the whole environment of an mfa_command, beside
-	// BROKER_MFA_SERIAL.
-	CommandEnviron []string
+	// CommandEnviron returns the whole environment of an mfa_command, beside
+	// BROKER_MFA_SERIAL. It is called before each run, and for status. The
+	// environment is good whatever the error says: that tells why it is not the
+	// one that broker init recorded. nil: the environment is empty.
+	CommandEnviron func() ([]string, error)
 	Worker         Worker
 	STS            STS
 	Clock          Clock

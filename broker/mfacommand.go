@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"credbroker/internal/ipc"
 )
 
 const (
@@ -41,7 +43,11 @@ func (f *flight) runCommand(ctx context.Context, reason string) (string, error) 
 			return "", ctx.Err()
 		}
 	}
-	code, err := commandCode(ctx, f.plan.command, b.opts.CommandEnviron, f.plan.id.serial)
+	environ, err := b.commandEnviron()
+	if err != nil {
+		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "mfa_command runs with the daemon's environment", slog.Any("error", err))
+	}
+	code, err := commandCode(ctx, f.plan.command, environ, f.plan.id.serial)
 	if err != nil {
 		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "mfa_command gave no code",
 			slog.String("profile", f.plan.profile), slog.Any("error", err))
@@ -50,6 +56,19 @@ func (f *flight) runCommand(ctx context.Context, reason string) (string, error) 
 		b.mu.Unlock()
 	}
 	return code, err
+}
+
+// commandEnviron returns what mfa_command is started with, and, for the log and
+// status, why that is not what broker init recorded.
+func (b *Broker) commandEnviron() ([]string, error) {
+	if b.opts.CommandEnviron == nil {
+		return nil, nil
+	}
+	environ, err := b.opts.CommandEnviron()
+	if err != nil {
+		return environ, fail(ipc.CodeConfigBroken, "remove that file and record it anew: broker init", "use the environment for mfa_command: %v", err)
+	}
+	return environ, nil
 }
 
 // commandCode runs a program without a shell and returns the code that it
@@ -62,6 +81,7 @@ func commandCode(ctx context.Context, command, environ []string, serial string) 
 	defer cancel()
 	var out limitedBuffer
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	// The last one of a name counts, so the serial number is ours.
 	cmd.Env = append(slices.Clip(environ), "BROKER_MFA_SERIAL="+serial)
 	cmd.Dir = "/"
 	cmd.Stdout = &out

@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -127,13 +128,59 @@ func TestCommandIsTheFirstSurface(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := script(t, `cat "`+codes+`"`)
-	r.opts.CommandEnviron = []string{"PATH=/usr/bin:/bin"}
+	r.opts.CommandEnviron = func() ([]string, error) { return []string{"PATH=/usr/bin:/bin"}, nil }
 	r.restart()
 	r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[profile dev]\nmfa_command = "+command+"\n")
 	fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
 	fg.document(t)
 	if s := r.status(); s.Prompts != 0 || len(fg.prompts) != 0 {
 		t.Errorf("somebody was asked: %+v", s)
+	}
+}
+
+// TestCommandEnvironIsAskedForEachTime: what broker init records counts from
+// the next run on, and what is wrong with it shows, while the program runs with
+// what there is.
+func TestCommandEnvironIsAskedForEachTime(t *testing.T) {
+	r := ready(t)
+	defer func() { r.tasks.close() }()
+	var home string
+	var wrong error
+	r.opts.CommandEnviron = func() ([]string, error) {
+		return []string{"PATH=/usr/bin:/bin", "GNUPGHOME=" + home, "BROKER_MFA_SERIAL=canary"}, wrong
+	}
+	r.restart()
+	saw := filepath.Join(t.TempDir(), "saw")
+	command := script(t, `echo "$GNUPGHOME $BROKER_MFA_SERIAL" >'`+saw+`'`)
+	r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[profile dev]\nmfa_command = "+command+"\n")
+	for _, tc := range []struct {
+		home string
+		err  error
+	}{{"/one", nil}, {"/two", errors.New("read /environment: not a private file")}} {
+		home, wrong = tc.home, tc.err
+		fg := r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: "dev"}, ipc.AskTerminal)
+		<-fg.prompts // the program gave no code
+		fg.answers <- ""
+		if code := fg.code(); code != ipc.CodeMFACancelled {
+			t.Fatalf("code %q", code)
+		}
+		if got, err := os.ReadFile(saw); err != nil || string(got) != tc.home+" "+annMFA+"\n" {
+			t.Errorf("the program saw %q, %v", got, err)
+		}
+		problems := r.status().Problems
+		if tc.err == nil {
+			if len(problems) != 0 {
+				t.Errorf("problems: %+v", problems)
+			}
+			continue
+		}
+		if len(problems) != 1 || problems[0].Code != ipc.CodeConfigBroken ||
+			!strings.Contains(problems[0].Message, tc.err.Error()) || !strings.Contains(problems[0].Hint, "broker init") {
+			t.Errorf("problems: %+v", problems)
+		}
+		if !strings.Contains(r.log.String(), "mfa_command runs with the daemon's environment") {
+			t.Errorf("the log does not tell:\n%s", r.log.String())
+		}
 	}
 }
 

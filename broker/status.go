@@ -28,6 +28,9 @@ func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, erro
 		Sessions:           []ipc.Session{},
 		Keys:               []ipc.Key{},
 	}
+	if _, err := b.commandEnviron(); err != nil {
+		s.Problems = append(s.Problems, *coded(err))
+	}
 	keys, err := b.index.snapshot()
 	switch {
 	case err == nil:

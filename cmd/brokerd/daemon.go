@@ -126,6 +126,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		return nil, fmt.Errorf("find the name of this host: %w", err)
 	}
 	bus := ipc.SessionBus(filepath.Join("/run/user", strconv.Itoa(uid)), os.Getenv("DBUS_SESSION_BUS_ADDRESS"), uid)
+	own := commandEnviron(os.Environ(), bus, d.places.Home)
 	return broker.New(broker.Options{
 		Version:        version,
 		PID:            os.Getpid(),
@@ -134,7 +135,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		Hostname:       host,
 		ProcDir:        "/proc",
 		BusAddress:     bus,
-		CommandEnviron: commandEnviron(os.Environ(), bus, d.places.Home),
+		CommandEnviron: func() ([]string, error) { return recordedEnviron(d.places.EnvironmentFile, own, uid) },
 		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, d.log),
 		STS:            awsSTS{},
 		Clock:          clock{},

@@ -91,9 +91,10 @@ func self() string {
 	return path
 }
 
-// commandEnviron is what an mfa_command is given: the user's session, without
-// what concerns the daemon alone. HOME is there even if whoever started the
-// daemon had none: an SDK in a bare environment.
+// commandEnviron is what an mfa_command is given where broker init recorded
+// nothing: the user's session, without what concerns the daemon alone. HOME is
+// there even if whoever started the daemon had none: an SDK in a bare
+// environment.
 func commandEnviron(environ []string, bus, home string) []string {
 	drop := []string{"HOME", sessionBus, "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "GOCOVERDIR"}
 	out := slices.DeleteFunc(cleanEnviron(environ), func(entry string) bool {
