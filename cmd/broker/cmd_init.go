@@ -41,6 +41,7 @@ type initResult struct {
 	ConfigFile     string `json:"configFile"`
 	StateDir       string `json:"stateDir"`
 	Changed        bool   `json:"changed"` // false: it was set up already
+	initEnvironment
 }
 
 func newInitCommand(a *app) *cli.Command {
@@ -50,7 +51,8 @@ func newInitCommand(a *app) *cli.Command {
 		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE] [--yes] [--json]",
 		Description: about(`Tries the stores of this machine by writing, reading and deleting an item, and
 pins one: secret-service, the desktop's keyring, or file, encrypted files. The
-choice never changes by itself. Run again, it says what is pinned.`, "broker init --backend file"),
+choice never changes by itself. Records the environment that mfa_command is
+started with. Run again, it says what is pinned, and records anew.`, "broker init --backend file"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: secret-service or file"},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "`FILE` that opens the file vault; made if missing"},
@@ -87,7 +89,7 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 		if err := o.agrees(settings, p.ConfigFile); err != nil {
 			return err
 		}
-		return a.initialised(settings, result, o.json)
+		return a.initialised(p, settings, result, o.json)
 	}
 	pinned := awsconfig.DefaultSettings()
 	if settings.AWS.HTTPSProxy == "" {
@@ -102,7 +104,7 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 		return err
 	}
 	result.Changed = true
-	return a.initialised(pinned, result, o.json)
+	return a.initialised(p, pinned, result, o.json)
 }
 
 // check refuses what no release of this platform can do.
@@ -142,8 +144,12 @@ func (o initOptions) agrees(s awsconfig.Settings, configFile string) error {
 	return nil
 }
 
-// initialised says what is pinned and what comes next.
-func (a *app) initialised(s awsconfig.Settings, result initResult, asJSON bool) error {
+// initialised records the environment, and says what is pinned and what comes
+// next.
+func (a *app) initialised(p paths.Places, s awsconfig.Settings, result initResult, asJSON bool) (err error) {
+	if result.initEnvironment, err = a.recordEnvironment(p); err != nil {
+		return err
+	}
 	result.Backend, result.PassphraseFile, result.HTTPSProxy = s.Vault.Backend, s.Vault.PassphraseFile, s.AWS.HTTPSProxy
 	if asJSON {
 		return a.printJSON(result)
@@ -159,6 +165,7 @@ func (a *app) initialised(s awsconfig.Settings, result initResult, asJSON bool) 
 	if result.HTTPSProxy != "" {
 		a.printf("proxy: %s\n", result.HTTPSProxy)
 	}
+	a.printEnvironment(result.initEnvironment)
 	a.printf("next: broker add default\n")
 	return nil
 }

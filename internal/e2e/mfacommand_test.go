@@ -134,31 +134,27 @@ func TestCommandGivesTheCode(t *testing.T) {
 	}
 }
 
-// TestCommandSeesLittle: no shell, the root directory, the serial number, and
-// nothing that the client or the daemon were started with by chance.
+// TestCommandSeesLittle: no shell, the root directory, the serial number, what
+// broker init recorded of the user's session, and nothing that the client or the
+// daemon were started with by chance.
 func TestCommandSeesLittle(t *testing.T) {
 	t.Parallel()
-	var saw string
 	w := newWorld(t)
-	saw = filepath.Join(w.dir, "saw")
+	saw := filepath.Join(w.dir, "saw")
 	path := w.script(`{ env; echo "dir=$(pwd)"; for a; do echo "arg=$a"; done; } >` + saw + `.new
 mv ` + saw + `.new ` + saw + `
 echo 123456`)
+	bare := slices.Clone(w.env)
+	w.env = append(w.env, "GNUPGHOME="+w.dir+"/keys with blanks", "LC_ALL=C",
+		"AWS_PROFILE=canary", "AWS_SESSION_TOKEN=canary", "GODEBUG=canary=1", "LD_LIBRARY_PATH=/canary", "SSL_CERT_FILE=/canary",
+		"LC_TOKEN=canary", "MY_TOKEN=canary", "BW_SESSION=canary", "BROKER_MFA_SERIAL=canary")
 	w.ready("[profile dev]", "mfa_command = "+path+` '$(id); *' plain`)
+	w.env = bare
 	w.killDaemon()
-	// The helper of an editor: hardly any environment, and what is there is
-	// not the session's.
-	socket := w.env[slices.IndexFunc(w.env, func(e string) bool { return strings.HasPrefix(e, "BROKER_SOCKET=") })]
-	helper := w.command("broker", "credential-process", "dev")
-	helper.Env = []string{
-		"HOME=" + w.home, socket, "AWS_SECRET_ACCESS_KEY=canary", "AWS_PROFILE=canary", "GODEBUG=canary=1",
-		"LD_LIBRARY_PATH=/canary", "PATH=/canary", "LC_ALL=C",
-	}
-	w.startCommand(helper)
-	w.eventually("the program ran", func() error { _, err := os.Stat(saw); return err })
-	got := lines(saw)
+	got := w.commandSaw(saw)
 	for _, want := range []string{
 		"BROKER_MFA_SERIAL=" + w.user("ann").Devices[0].SerialNumber, "HOME=" + w.home, "LC_ALL=C",
+		"PATH=" + programs + ":" + systemPath(), "GNUPGHOME=" + w.dir + "/keys with blanks",
 		"dir=/", "arg=$(id); *", "arg=plain",
 	} {
 		if !slices.Contains(got, want) {
@@ -167,9 +163,68 @@ echo 123456`)
 	}
 	for _, line := range got {
 		name, _, _ := strings.Cut(line, "=")
-		if strings.Contains(line, "canary") || strings.HasPrefix(name, "AWS_") || name == "BROKER_SOCKET" {
+		if strings.Contains(line, "canary") || strings.HasPrefix(name, "AWS_") || name == "BROKER_SOCKET" || name == "LC_MESSAGES" {
 			t.Errorf("the program saw %s", line)
 		}
+	}
+}
+
+// commandSaw has the helper of an editor start the daemon, and returns what the
+// mfa_command of profile dev noted in saw. Hardly any environment is there, and
+// what there is, is not the session's.
+func (w *world) commandSaw(saw string) []string {
+	w.t.Helper()
+	socket := w.env[slices.IndexFunc(w.env, func(e string) bool { return strings.HasPrefix(e, "BROKER_SOCKET=") })]
+	helper := w.command("broker", "credential-process", "dev")
+	helper.Env = []string{
+		"HOME=" + w.home, socket, "AWS_SECRET_ACCESS_KEY=canary", "AWS_PROFILE=canary", "GODEBUG=canary=1",
+		"LD_LIBRARY_PATH=/canary", "PATH=/canary", "GNUPGHOME=/canary", "LC_MESSAGES=POSIX",
+	}
+	w.startCommand(helper)
+	w.eventually("the program ran", func() error { _, err := os.Stat(saw); return err })
+	return lines(saw)
+}
+
+// TestCommandWithoutRecord: where the environment was not recorded, or others
+// may have written it, the program runs with the little that the daemon knows.
+func TestCommandWithoutRecord(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"unsafe":  func(path string) error { return os.Chmod(path, 0o666) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			saw := filepath.Join(w.dir, "saw")
+			path := w.script("env >" + saw + ".new; mv " + saw + ".new " + saw + "; echo 123456")
+			bare := slices.Clone(w.env)
+			w.env = append(w.env, "GNUPGHOME="+w.dir)
+			w.ready("[profile dev]", "mfa_command = "+path)
+			w.env = bare
+			w.killDaemon()
+			if err := spoil(filepath.Join(w.home, ".config", "broker", "environment")); err != nil {
+				t.Fatal(err)
+			}
+			got := w.commandSaw(saw)
+			if !slices.Contains(got, "LC_MESSAGES=POSIX") {
+				t.Errorf("the program did not see what the daemon has: %q", got)
+			}
+			for _, line := range got {
+				if strings.Contains(line, "canary") || strings.HasPrefix(line, "GNUPGHOME=") {
+					t.Errorf("the program saw %s", line)
+				}
+			}
+			problems := w.status().Problems
+			if name == "missing" {
+				if len(problems) != 0 {
+					t.Errorf("problems: %+v", problems)
+				}
+				return
+			}
+			if len(problems) != 1 || problems[0].Code != "config_broken" {
+				t.Errorf("problems: %+v", problems)
+			}
+		})
 	}
 }
 
