@@ -196,7 +196,7 @@ func exists(path string) bool {
 // writeLocked makes next, with the next generation, the index.
 func (x *index) writeLocked(next *state) error {
 	next.Generation++
-	if err := os.MkdirAll(filepath.Dir(x.path), 0o700); err != nil {
+	if err := atomicfile.MkdirAll(filepath.Dir(x.path), 0o700); err != nil {
 		return fail(ipc.CodeStorage, "", "write the index of keys: %v", err)
 	}
 	// The generation before first: a crash in between leaves two of one kind.

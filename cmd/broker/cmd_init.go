@@ -264,7 +264,7 @@ func writeSettings(path string, s awsconfig.Settings) error {
 		_, sections, _ := strings.Cut(string(text), "\n") // the first line is a comment
 		text = []byte(strings.TrimRight(string(before), "\n") + "\n" + sections)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}
 	if err := atomicfile.Write(path, text, 0o600); err != nil {

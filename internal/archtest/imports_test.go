@@ -29,7 +29,7 @@ var ours = map[string][]string{
 		"internal/secret",
 	},
 	"vault":           {"credproc", "internal/atomicfile", "internal/awsapi", "internal/ipc", "internal/secret"},
-	"vault/keychain":  {"vault", "internal/secret"},
+	"vault/keychain":  {"vault", "internal/atomicfile", "internal/secret"},
 	"vault/vaulttest": {"vault", "internal/secret"},
 	"credproc":        {"internal/secret"},
 

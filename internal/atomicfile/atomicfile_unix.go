@@ -114,6 +114,35 @@ func syncDir(dir *os.File) error {
 	return err
 }
 
+// MkdirAll makes the directory at path, and those above it that are missing,
+// with the permissions perm less the umask. When it returns nil they are on the
+// disk: a file that is written into them later cannot vanish with them. What
+// is there already is left as it is.
+func MkdirAll(path string, perm fs.FileMode) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return fmt.Errorf("make directory %s: a file is in its place", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	above := filepath.Dir(path)
+	if err := MkdirAll(above, perm); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	dir, err := os.Open(above)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }() // opened for reading and sync only
+	return syncDir(dir)
+}
+
 // Read returns the content of the file at path, at most limit bytes. It wraps
 //
 //   - fs.ErrNotExist if there is none,

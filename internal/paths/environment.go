@@ -5,7 +5,6 @@ package paths
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,7 +96,7 @@ func WriteEnvironment(path string, getenv func(string) string) (changed bool, er
 	if err == nil && bytes.Equal(before, b.Bytes()) {
 		return false, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return false, err
 	}
 	if err := atomicfile.Write(path, b.Bytes(), 0o600); err != nil {

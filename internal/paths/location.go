@@ -120,7 +120,7 @@ func WriteLocation(path string, loc Location) error {
 	if got, err := parseLocation(b.String()); err != nil || got != loc {
 		return fmt.Errorf("write %s: %q and %q cannot be recorded: they must be clean absolute paths without a newline", path, loc.ConfigDir, loc.StateDir)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	return atomicfile.Write(path, []byte(b.String()), 0o600)

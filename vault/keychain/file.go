@@ -13,6 +13,7 @@ import (
 
 	"github.com/99designs/keyring"
 
+	"credbroker/internal/atomicfile"
 	"credbroker/internal/secret"
 	"credbroker/vault"
 )
@@ -52,7 +53,7 @@ func openFile(ctx context.Context, c Config) (vault.Backend, error) {
 			}
 		}
 		if c.Create {
-			if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+			if err := atomicfile.MkdirAll(c.Dir, 0o700); err != nil {
 				return nil, fileError("make the vault directory "+c.Dir, err)
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"credbroker/internal/atomicfile"
 	"credbroker/internal/secret"
 	"credbroker/vault"
 )
@@ -39,7 +39,7 @@ func readPassphrase(path string) (secret.String, error) {
 		return secret.String{}, &vault.Error{
 			Kind: vault.ErrWrongPassphrase,
 			Text: fmt.Sprintf("passphrase file %s holds %d bytes, and must hold %d to %d", path, len(data), passphraseSize, passphraseMax),
-			Hint: "restore it, or make a new vault with broker init and another passphrase file",
+			Hint: "restore the file from a backup; what it locked opens with nothing else",
 		}
 	}
 	key, err := hkdf.Key(sha256.New, data, nil, passphraseInfo, passphraseSize)
@@ -56,7 +56,7 @@ func makePassphrase(path string, random io.Reader) error {
 	if _, err := io.ReadFull(random, data); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	if err := writeNew(path, data); !errors.Is(err, fs.ErrExist) {

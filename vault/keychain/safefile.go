@@ -158,7 +158,7 @@ func fileError(act string, err error) error {
 	e := &vault.Error{Kind: vault.ErrFailed, Text: act, Err: err}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
-		e.Kind, e.Hint = vault.ErrGone, "mount or restore what is missing, or make a new vault: broker init"
+		e.Kind, e.Hint = vault.ErrGone, "mount it or restore it from a backup; the keys are in it"
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		e.Kind, e.Hint = vault.ErrDenied, "make the vault directory writable for you"
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
