@@ -93,6 +93,9 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if err := hideMemory(); err != nil {
+		return err
+	}
 	key, err := a.readKey(ctx, o)
 	if err != nil {
 		return err
