@@ -42,7 +42,7 @@ func TestTOTPAgreesWithOathtool(t *testing.T) {
 	t.Parallel()
 	oathtool, err := exec.LookPath("oathtool")
 	if err != nil {
-		t.Skip("oathtool is not installed")
+		t.Fatal("oathtool is not installed: run make test, which installs it or says how")
 	}
 	r := newRig(t)
 	for _, name := range []string{"ann", "bob", rootUserName} {
