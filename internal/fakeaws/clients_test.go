@@ -136,9 +136,6 @@ func newCLI(t *testing.T, url string) cli {
 	t.Helper()
 	path, err := exec.LookPath("aws")
 	if err != nil {
-		if os.Getuid() == 0 || os.Getenv("CI") == "true" {
-			t.Fatal("the AWS CLI is not installed")
-		}
 		t.Fatal("the AWS CLI is not installed: run make test, which installs it or says how")
 	}
 	return cli{t: t, path: path, home: t.TempDir(), url: url}
