@@ -50,14 +50,15 @@ type flight struct {
 	err   error
 
 	// Guarded by Broker.mu.
-	waiters  map[*waiter]bool
-	surfaces []*surface
-	attempt  int
-	reason   string
-	asking   string // the surface that asks now
-	deadline time.Time
-	commands int  // times that mfa_command ran
-	inTurn   bool // it has the device
+	waiters    map[*waiter]bool
+	surfaces   []*surface
+	attempt    int
+	reason     string
+	asking     string // the surface that asks now
+	deadline   time.Time
+	commands   int       // times that mfa_command ran
+	commandEnd time.Time // of its last run; zero before
+	inTurn     bool      // it has the device
 }
 
 // waiter is one caller of a flight.

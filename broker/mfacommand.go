@@ -27,15 +27,18 @@ const (
 )
 
 // runCommand gets a code from mfa_command. When the code before was of no use
-// it waits for the next time step, because the program would print it again.
+// it waits for the time step after that one's, because the program would print
+// it again.
 func (f *flight) runCommand(ctx context.Context, reason string) (string, error) {
 	b := f.b
+	now := b.opts.Clock.Now()
 	b.mu.Lock()
 	f.commands++
+	before := firstOf(f.commandEnd, now)
 	b.mu.Unlock()
 	if reason != "" {
 		// By our clock, not by that of AWS: the program looks at ours.
-		t := time.NewTimer(untilNextStep(b.opts.Clock.Now()))
+		t := time.NewTimer(untilStepAfter(before, now))
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -48,6 +51,9 @@ func (f *flight) runCommand(ctx context.Context, reason string) (string, error) 
 		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "mfa_command runs with the daemon's environment", slog.Any("error", err))
 	}
 	code, err := commandCode(ctx, f.plan.command, environ, f.plan.id.serial)
+	b.mu.Lock()
+	f.commandEnd = b.opts.Clock.Now()
+	b.mu.Unlock()
 	if err != nil {
 		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "mfa_command gave no code",
 			slog.String("profile", f.plan.profile), slog.Any("error", err))

@@ -214,9 +214,16 @@ func TestSurfacesInOrder(t *testing.T) {
 	})
 }
 
-func TestUntilNextStep(t *testing.T) {
+func TestUntilStepAfter(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 500, time.UTC)
-	if got := untilNextStep(at); got != 25*time.Second-500 {
-		t.Errorf("%v", got)
+	for _, test := range []struct{ later, want time.Duration }{
+		{0, 25*time.Second - 500},
+		{20 * time.Second, 5*time.Second - 500},
+		{25*time.Second - 500, 0}, // the step is over: what it showed is, too
+		{40 * time.Second, 0},
+	} {
+		if got := untilStepAfter(at, at.Add(test.later)); got != test.want {
+			t.Errorf("%v later: %v, want %v", test.later, got, test.want)
+		}
 	}
 }

@@ -246,7 +246,8 @@ func isCode(text string) bool {
 	return len(text) == 6 && strings.Trim(text, "0123456789") == ""
 }
 
-// untilNextStep returns how long the time step that now is in still lasts.
-func untilNextStep(now time.Time) time.Duration {
-	return now.Truncate(timeStep).Add(timeStep).Sub(now)
+// untilStepAfter returns how long it is from now to the time step after that
+// of at; 0 if it has begun.
+func untilStepAfter(at, now time.Time) time.Duration {
+	return max(at.Truncate(timeStep).Add(timeStep).Sub(now), 0)
 }
