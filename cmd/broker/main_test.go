@@ -5,13 +5,13 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"credbroker/internal/testprograms"
 	"credbroker/vault/vaulttest"
 )
 
@@ -26,27 +26,21 @@ const programsVariable = "BROKER_TEST_PROGRAMS"
 
 // buildAndRun builds the real programs once: the scripts test what users run.
 func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "broker-programs-")
+	dir, err := testprograms.Build()
+	if err == nil {
+		defer func() { _ = os.RemoveAll(dir) }() // a temporary directory
+		err = os.Setenv(programsVariable, dir)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory
-	args := []string{"build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", dir + "/"}
-	if os.Getenv("GOCOVERDIR") != "" {
-		args = append(args, "-cover", "-coverpkg=credbroker/...")
+	status := m.Run()
+	for _, line := range testprograms.End(dir) {
+		fmt.Fprintln(os.Stderr, "left running:", line)
+		status = max(status, 1)
 	}
-	build := exec.Command("go", append(args, "credbroker/cmd/...")...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
-		return 1
-	}
-	if err := os.Setenv(programsVariable, dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	return status
 }
 
 // TestScripts runs every scenario of testdata/script in a home of its own, with
@@ -118,18 +112,25 @@ func setupScript(env *testscript.Env) error {
 		return err
 	}
 	socket := filepath.Join(run, "broker.sock")
+	// Programs of its own, so that a daemon which nobody finds at the socket
+	// any more is known to be this script's.
+	bin := filepath.Join(run, "bin")
 	env.Defer(func() {
 		killDaemon(socket)
+		testprograms.End(bin)
 		_ = os.RemoveAll(run) // a temporary directory
 	})
+	if err := testprograms.Link(programs(), bin); err != nil {
+		return err
+	}
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.MkdirAll(filepath.Join(home, ".aws"), 0o700); err != nil {
 		return err
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("BROKER_SOCKET", socket)
-	env.Setenv("PATH", programs()+":"+os.Getenv("PATH"))
-	env.Setenv("BIN", programs())
+	env.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	env.Setenv("BIN", bin)
 	env.Setenv("TZ", "UTC")
 	env.Setenv("LANG", "C.UTF-8")
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {

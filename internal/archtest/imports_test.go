@@ -44,6 +44,7 @@ var ours = map[string][]string{
 	"internal/paths":         {"internal/atomicfile", "internal/secret"},
 	"internal/secret":        {},
 	"internal/tty":           {"internal/atomicfile", "internal/paths", "internal/secret"},
+	"internal/testprograms":  {},
 }
 
 // theirs says who may import a module of somebody else: a directory, or with a

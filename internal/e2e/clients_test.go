@@ -94,7 +94,7 @@ func TestTwoProfilesInsideOneExec(t *testing.T) {
 	w.add("ops", "bob", "--no-mfa")
 	// Nothing in the user's files sends the profiles to broker.
 	w.awsConfig("# mine\n[profile dev]\nregion = eu-west-1\n\n[profile ops]\nregion = eu-central-1\n")
-	broker := filepath.Join(programs, "broker")
+	broker := filepath.Join(w.bin, "broker")
 	got := w.goClient("-,dev,ops", broker, "exec", "dev", "--")
 	want := []struct{ arn, region string }{{"user/ann", "eu-west-1"}, {"user/ann", "eu-west-1"}, {"user/dev/team/bob", "eu-central-1"}}
 	if len(got) != len(want) {
@@ -163,7 +163,7 @@ func TestNestedExec(t *testing.T) {
 	w.add("dev", "ann", "--no-mfa")
 	w.add("ops", "bob", "--no-mfa")
 	w.awsConfig("[profile dev]\nregion = eu-west-1\n[profile ops]\nregion = eu-central-1\n")
-	broker := filepath.Join(programs, "broker")
+	broker := filepath.Join(w.bin, "broker")
 	got := w.goClient("-,dev", broker, "exec", "dev", "--", broker, "exec", "ops", "--")
 	if len(got) != 2 || !strings.HasSuffix(got[0].ARN, "bob") || !strings.HasSuffix(got[1].ARN, "ann") {
 		t.Errorf("inside exec dev, exec ops: %+v", got)

@@ -22,7 +22,7 @@ func TestHelperIgnoresItsCaller(t *testing.T) {
 
 	t.Run("closed stdin", func(t *testing.T) {
 		// A shell closes it for us: os/exec would give /dev/null.
-		r := w.run("/bin/sh", "-c", `exec "$0" credential-process dev <&-`, filepath.Join(programs, "broker"))
+		r := w.run("/bin/sh", "-c", `exec "$0" credential-process dev <&-`, filepath.Join(w.bin, "broker"))
 		if got := w.document(r); got != want {
 			t.Errorf("got %s, want %s", got.AccessKeyID, want.AccessKeyID)
 		}
@@ -104,7 +104,7 @@ func TestSameDaemonWithoutEnvironment(t *testing.T) {
 		return append([]string{
 			"/usr/bin/env", "-i", "HOME=" + w.home, "PATH=/usr/bin:/bin",
 			"XDG_CONFIG_HOME=" + w.home + "/xdg/config", "XDG_STATE_HOME=" + w.home + "/xdg/state",
-			"XDG_RUNTIME_DIR=" + w.home + "/xdg/run", "BROKER_SOCKET=", filepath.Join(programs, "broker"),
+			"XDG_RUNTIME_DIR=" + w.home + "/xdg/run", "BROKER_SOCKET=", filepath.Join(w.bin, "broker"),
 		}, args...)
 	}
 	w.must(bare(login("init", "--backend", "file", "--yes"), nil))
@@ -124,9 +124,9 @@ func TestSameDaemonWithoutEnvironment(t *testing.T) {
 	w.must(bare(login("add", "dev", "--stdin", "--no-mfa"), stdin))
 	before := bare(login("status", "--json"), nil)
 
-	r := bare([]string{"/usr/bin/env", "-i", filepath.Join(programs, "broker"), "credential-process", "dev"}, nil)
+	r := bare([]string{"/usr/bin/env", "-i", filepath.Join(w.bin, "broker"), "credential-process", "dev"}, nil)
 	w.document(r)
-	after := bare([]string{"/usr/bin/env", "-i", filepath.Join(programs, "broker"), "status", "--json"}, nil)
+	after := bare([]string{"/usr/bin/env", "-i", filepath.Join(w.bin, "broker"), "status", "--json"}, nil)
 	if a, b := pidIn(before.stdout), pidIn(after.stdout); a == "" || a != b {
 		t.Errorf("two daemons: pid %s in a login shell, pid %s without an environment", a, b)
 	}

@@ -154,7 +154,7 @@ echo 123456`)
 	got := w.commandSaw(saw)
 	for _, want := range []string{
 		"BROKER_MFA_SERIAL=" + w.user("ann").Devices[0].SerialNumber, "HOME=" + w.home, "LC_ALL=C",
-		"PATH=" + programs + ":" + systemPath(), "GNUPGHOME=" + w.dir + "/keys with blanks",
+		"PATH=" + w.bin + ":" + systemPath(), "GNUPGHOME=" + w.dir + "/keys with blanks",
 		"dir=/", "arg=$(id); *", "arg=plain",
 	} {
 		if !slices.Contains(got, want) {

@@ -43,12 +43,12 @@ func ownedWorld(t *testing.T) *world {
 		if err != nil {
 			return err
 		}
+		if path == w.bin {
+			return filepath.SkipDir // the files are those of every world
+		}
 		return os.Lchown(path, ownerUID, ownerUID)
 	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(programs, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	w.document(w.finish(asUser(w.command("broker", "credential-process", "dev"), ownerUID)))

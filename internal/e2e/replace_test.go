@@ -52,7 +52,7 @@ func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
 	t.Helper()
 	w = newWorld(t)
 	w.initialise()
-	bin := filepath.Join(w.dir, "bin")
+	bin := filepath.Join(w.dir, "slow")
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"credbroker/internal/testprograms"
 )
 
 // patience bounds every wait of these tests. It is long because a loaded
@@ -37,53 +39,14 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "broker-e2e-")
+	dir, err := testprograms.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	args := []string{"build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", dir + "/"}
-	if os.Getenv("GOCOVERDIR") != "" {
-		args = append(args, "-cover", "-coverpkg=credbroker/...")
-	}
-	build := exec.Command("go", append(args, "credbroker/cmd/...")...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
-		return 1
-	}
 	programs = dir
-	status := m.Run()
-	// A daemon that was started beside another one ends, but not at once.
-	left := leftovers()
-	for deadline := time.Now().Add(10 * time.Second); len(left) > 0 && time.Now().Before(deadline); left = leftovers() {
-		<-time.After(20 * time.Millisecond)
-	}
-	for pid, line := range left {
-		fmt.Fprintf(os.Stderr, "the tests left process %d behind: %s\n", pid, line)
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be ending
-		status = max(status, 1)
-	}
-	return status
-}
-
-// leftovers returns the processes that still run one of our programs.
-func leftovers() map[int]string {
-	left := map[int]string{}
-	procs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, proc := range procs {
-		line, err := os.ReadFile(proc + "/cmdline")
-		if err != nil || !strings.HasPrefix(string(line), programs+"/") {
-			continue // ended, or not ours
-		}
-		pid, err := strconv.Atoi(filepath.Base(proc))
-		if err != nil || !alive(pid) {
-			continue
-		}
-		left[pid] = strings.ReplaceAll(string(line), "\x00", " ")
-	}
-	return left
+	return m.Run()
 }
 
 // needRoot skips a test that only root can run, on machines where nobody
@@ -132,13 +95,16 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, home: filepath.Join(dir, "home"), bin: programs}
+	w := &world{t: t, dir: dir, home: filepath.Join(dir, "home"), bin: filepath.Join(dir, "bin")}
+	if err := testprograms.Link(programs, w.bin); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.MkdirAll(filepath.Join(w.home, ".aws"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	w.env = []string{
 		"HOME=" + w.home,
-		"PATH=" + programs + ":" + systemPath(),
+		"PATH=" + w.bin + ":" + systemPath(),
 		"BROKER_SOCKET=" + filepath.Join(dir, "run", "broker.sock"),
 		"LANG=C.UTF-8",
 		"TZ=UTC",
@@ -149,7 +115,9 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() {
 		w.killDaemon()
-		w.killSpares()
+		// A daemon that a client started beside the one that served ends by
+		// itself, unless nobody serves any more.
+		testprograms.End(dir)
 		if err := os.RemoveAll(dir); err != nil {
 			t.Errorf("remove the world: %v", err)
 		}
@@ -164,7 +132,7 @@ func systemPath() string { return os.Getenv("PATH") }
 func (w *world) startSandbox() {
 	w.t.Helper()
 	ready := filepath.Join(w.dir, "sandbox.json")
-	cmd := exec.Command(filepath.Join(programs, "broker-sandbox"), "serve", "--ready-file", ready)
+	cmd := exec.Command(filepath.Join(w.bin, "broker-sandbox"), "serve", "--ready-file", ready)
 	cmd.Env = w.env
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -220,7 +188,7 @@ func (w *world) ready(extra ...string) {
 
 // helperLine is the line that a user puts into ~/.aws/config.
 func (w *world) helperLine(profile string) string {
-	return "credential_process = " + filepath.Join(programs, "broker") + " credential-process " + profile + "\n"
+	return "credential_process = " + filepath.Join(w.bin, "broker") + " credential-process " + profile + "\n"
 }
 
 func (w *world) awsConfig(text string) {
@@ -554,23 +522,6 @@ func (w *world) killDaemon() {
 	deadline := time.Now().Add(patience)
 	for (alive(pid) || w.daemonPID() == pid) && time.Now().Before(deadline) {
 		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// killSpares ends the daemons that clients started beside the one that served:
-// they end by themselves, unless there is nobody any more who serves. Only root
-// can see whose they are.
-func (w *world) killSpares() {
-	mark := []byte("BROKER_SOCKET=" + w.socket() + "\x00")
-	for pid := range leftovers() {
-		environ, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
-		if err != nil || !bytes.Contains(environ, mark) {
-			continue
-		}
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be ending
-		for deadline := time.Now().Add(patience); alive(pid) && time.Now().Before(deadline); {
-			<-time.After(5 * time.Millisecond)
-		}
 	}
 }
 

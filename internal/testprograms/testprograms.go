@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testprograms builds broker's programs for the tests that run them,
+// and ends what such a test has left running.
+//
+// Processes are found by the path they were started with, which the kernel
+// shows of every process, also of one that hides everything else. So a
+// directory of programs belongs to one test, and nothing but its own processes
+// is ever ended.
+package testprograms
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is how long End waits for the processes to go. They have been
+// killed: only a machine without a free moment takes this long.
+const patience = 30 * time.Second
+
+// Build builds the four programs, as they are released, into a new directory,
+// which the caller removes. With GOCOVERDIR set they count coverage.
+func Build() (dir string, err error) {
+	dir, err = os.MkdirTemp("/tmp", "broker-programs-")
+	if err != nil {
+		return "", err
+	}
+	args := []string{"build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", dir + "/"}
+	if os.Getenv("GOCOVERDIR") != "" { //nolint:forbidigo // a test kit is where a test's surroundings are read
+		args = append(args, "-cover", "-coverpkg=credbroker/...")
+	}
+	build := exec.Command("go", append(args, "credbroker/cmd/...")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") //nolint:forbidigo // as above
+	if out, err := build.CombinedOutput(); err != nil {
+		_ = os.RemoveAll(dir) // a temporary directory
+		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	return dir, nil
+}
+
+// Link makes the directory to, with the programs of from in it, for one test.
+func Link(from, to string) error {
+	if err := os.Mkdir(to, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.Link(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Running returns the processes that were started from dir, by their pid, with
+// their command lines. Zombies do not count.
+func Running(dir string) map[int]string {
+	running := map[int]string{}
+	procs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
+	for _, proc := range procs {
+		line, err := os.ReadFile(proc + "/cmdline")
+		if err != nil || !strings.HasPrefix(string(line), dir+"/") {
+			continue // ended, or another's
+		}
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && alive(proc) {
+			running[pid] = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return running
+}
+
+// alive reports whether a process is there and no zombie.
+func alive(proc string) bool {
+	data, err := os.ReadFile(proc + "/stat")
+	if err != nil {
+		return false
+	}
+	_, rest, ok := strings.Cut(string(data), ") ")
+	return ok && !strings.HasPrefix(rest, "Z")
+}
+
+// End kills every process that was started from dir, waits until they are gone,
+// and returns their command lines.
+func End(dir string) []string {
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	ended := map[int]string{}
+	for {
+		running := Running(dir)
+		for pid, line := range running {
+			ended[pid] = line
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone by now
+		}
+		if len(running) == 0 {
+			return slices.Collect(maps.Values(ended))
+		}
+		select {
+		case <-again.C:
+		case <-enough.C:
+			return slices.Collect(maps.Values(ended))
+		}
+	}
+}
