@@ -3,6 +3,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -55,6 +56,7 @@ func (e *Error) Unwrap() []error {
 type AWSError struct {
 	Code    ipc.Code
 	Message string
+	Hint    string // what to do next, where Code does not say it
 	// Sent reports that the request may have left this machine, and with it
 	// any MFA code it carried.
 	Sent bool
@@ -91,7 +93,7 @@ func wire(err error) *ipc.Error {
 	}
 	var fromAWS *AWSError
 	if errors.As(err, &fromAWS) {
-		return &ipc.Error{Code: fromAWS.Code, Message: err.Error(), Hint: awsHints[fromAWS.Code]}
+		return &ipc.Error{Code: fromAWS.Code, Message: err.Error(), Hint: cmp.Or(fromAWS.Hint, awsHints[fromAWS.Code])}
 	}
 	out := &ipc.Error{Code: ipc.CodeKeychainFailed, Message: err.Error()}
 	for _, k := range kinds {

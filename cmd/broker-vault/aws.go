@@ -81,7 +81,7 @@ func awsError(err error) error {
 	}
 	var e *awsapi.Error
 	if errors.As(err, &e) {
-		return &vault.AWSError{Code: ipc.Code(e.Code), Message: e.Error(), Sent: e.Sent}
+		return &vault.AWSError{Code: ipc.Code(e.Code), Message: e.Error(), Hint: e.Hint(), Sent: e.Sent}
 	}
 	return &vault.AWSError{Code: ipc.CodeAWSFailed, Message: err.Error(), Sent: true}
 }

@@ -75,19 +75,14 @@ func dial(to ipc.AWS) (*awsapi.Client, error) {
 	return client, coded(err)
 }
 
-// coded returns an error of awsapi, or nil, as the protocol knows it. What is
-// not AWS's refusal is a setting that cannot be.
+// coded returns an error of awsapi, or nil, as the protocol knows it.
 func coded(err error) error {
 	if err == nil {
 		return nil
 	}
 	var e *awsapi.Error
 	if !errors.As(err, &e) {
-		return &ipc.Error{Code: ipc.CodeConfigBroken, Message: "reach AWS: " + err.Error(), Hint: "see [aws] in the config of broker"}
+		return &ipc.Error{Code: ipc.CodeInternal, Message: "reach AWS: " + err.Error()}
 	}
-	out := &ipc.Error{Code: ipc.Code(e.Code), Message: e.Error()}
-	if e.ExplicitDeny {
-		out.Hint = "a policy denies it on purpose, as AWS does with a key that has leaked: ask an administrator"
-	}
-	return out
+	return &ipc.Error{Code: ipc.Code(e.Code), Message: e.Error(), Hint: e.Hint()}
 }

@@ -77,12 +77,12 @@ func New(o Options) (*Client, error) {
 	}
 	for name, endpoint := range map[string]string{"sts_endpoint_url": o.STSEndpointURL, "iam_endpoint_url": o.IAMEndpointURL} {
 		if err := checkEndpoint(endpoint); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, misconfigured(fmt.Errorf("%s: %w", name, err))
 		}
 	}
 	t, err := newTransport(o)
 	if err != nil {
-		return nil, err
+		return nil, misconfigured(err)
 	}
 	c := &Client{region: regionFor(o.Region, o.Partition), now: o.Now, http: t, limit: callLimit, backoff: firstBackoff}
 	c.offset.Store(int64(o.ClockOffset))

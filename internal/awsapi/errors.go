@@ -30,6 +30,7 @@ const (
 	codeMFAWrong    = "mfa_wrong"
 	codeMFASerial   = "mfa_serial"
 	codeMFAUnknown  = "mfa_unknown"
+	codeConfig      = "config_broken"
 )
 
 // Error is a call that AWS refused, did not answer, or answered with nonsense.
@@ -60,6 +61,23 @@ func (e *Error) Error() string {
 		text = e.Action + ": " + text
 	}
 	return text
+}
+
+// Hint says what to do next where that does not follow from Code; else it is
+// empty.
+func (e *Error) Hint() string {
+	switch {
+	case e.ExplicitDeny:
+		return "a policy denies it on purpose, as AWS does with a key that has leaked: ask an administrator"
+	case e.Code == codeConfig:
+		return "see [aws] in the config of broker"
+	}
+	return ""
+}
+
+// misconfigured is what New says of Options that cannot be.
+func misconfigured(err error) *Error {
+	return &Error{Code: codeConfig, Message: "reach AWS: " + err.Error()}
 }
 
 // Unwrap returns the context's error if that ended the call, else nil. The
