@@ -112,7 +112,7 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry
 	}
 	creds, err := b.opts.Worker.SessionToken(ctx, params)
 	if err != nil {
-		return nil, wrap(err, "get a session for profile %s with key %s", p.owner, p.key.AccessKeyID)
+		return nil, wrap(err, "profile %s", p.owner) // the worker says the rest
 	}
 	e, err := b.accept(creds, p.key.AccountID, p.duration)
 	if err != nil {

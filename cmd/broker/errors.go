@@ -186,18 +186,25 @@ func report(w io.Writer, err error) int {
 const maxErrorLine = 280
 
 // reportLine writes a failure as the helper must: problem and remedy on one
-// short line.
+// short line. What is too long loses the end of the problem, which is AWS's own
+// text as a rule, and keeps the remedy.
 func reportLine(w io.Writer, err error) int {
 	coded, status := failure(err)
-	text := printable(coded.Message)
+	hint := ""
 	if coded.Hint != "" {
-		text += ": " + printable(coded.Hint)
+		hint = ": " + shorten(printable(coded.Hint), maxErrorLine/2)
 	}
-	if len(text) > maxErrorLine {
-		text = strings.ToValidUTF8(text[:maxErrorLine], "") + "…"
-	}
-	fmt.Fprintf(w, "broker: error: %s\n", text)
+	fmt.Fprintf(w, "broker: error: %s%s\n", shorten(printable(coded.Message), maxErrorLine-len(hint)), hint)
 	return status
+}
+
+// shorten returns text, cut to at most limit bytes and marked if it was longer.
+func shorten(text string, limit int) string {
+	const mark = "…"
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len(mark)], "") + mark
 }
 
 // failureText returns what a failure says and what to do next.

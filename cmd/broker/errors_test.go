@@ -101,6 +101,15 @@ func TestP50HelperFailsInOneLine(t *testing.T) {
 	}
 }
 
+// TestLongProblemKeepsItsRemedy: the line is cut where it hurts least.
+func TestLongProblemKeepsItsRemedy(t *testing.T) {
+	var out bytes.Buffer
+	reportLine(&out, &ipc.Error{Code: ipc.CodeAWSDenied, Message: strings.Repeat("AWS says a lot. ", 50), Hint: "ask an administrator"})
+	if text := out.String(); len(text) > 300 || !strings.HasSuffix(text, "…: ask an administrator\n") {
+		t.Errorf("stderr = %q", text)
+	}
+}
+
 // TestP26ClassesOfTheKeychain: locked, denied, timed out and gone have one exit
 // status, which is not that of a missing key.
 func TestP26ClassesOfTheKeychain(t *testing.T) {

@@ -91,6 +91,21 @@ func TestP50HelperOutputIsOneDocumentOrNothing(t *testing.T) {
 	}
 }
 
+// TestQuarantinedKeySaysWhoMustAct: AWS denies GetSessionToken to a key that
+// has leaked. The worker makes that call; what it learns reaches the user.
+func TestQuarantinedKeySaysWhoMustAct(t *testing.T) {
+	w := newWorld(t)
+	w.initialise()
+	w.add("dev", "ann", "--no-mfa")
+	w.set("policy=quarantine")
+	r := w.run("broker", "credential-process", "dev")
+	if r.status != 8 || r.stdout != "" || !strings.Contains(r.stderr, "ask an administrator") {
+		t.Errorf("status %d, stdout %q, stderr %q; want 8, nothing and a line that sends the user to an administrator", r.status, r.stdout, r.stderr)
+	}
+	w.set("policy=none")
+	w.credentials("dev")
+}
+
 // TestSameDaemonWithoutEnvironment: init runs in a login shell with XDG
 // variables; the helper runs as cron or an IDE starts it, with no environment
 // at all. Both reach one daemon.
