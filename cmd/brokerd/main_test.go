@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 )
 
 // patience bounds every wait: a loaded machine is slow.
@@ -41,31 +42,22 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("/tmp", "b-")
+	dir, err := testprograms.Build()
 	if err == nil {
-		err = os.Chmod(dir, 0o755) // other users run what is in it
+		defer os.RemoveAll(dir)
+		err = copyFile("/proc/self/exe", filepath.Join(dir, "prober"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	args := []string{"build", "-o", filepath.Join(dir, "brokerd")}
-	if os.Getenv("GOCOVERDIR") != "" {
-		args = append(args, "-cover", "-coverpkg=credbroker/...")
-	}
-	build := exec.Command("go", append(args, ".")...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build brokerd: %v\n%s", err, out)
-		return 1
-	}
-	if err := copyFile("/proc/self/exe", filepath.Join(dir, "prober")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	programs = dir
-	return m.Run()
+	status := m.Run()
+	for _, line := range testprograms.End(dir) {
+		fmt.Fprintln(os.Stderr, "left running:", line)
+		status = max(status, 1)
+	}
+	return status
 }
 
 func copyFile(from, to string) error {

@@ -33,6 +33,9 @@ func Build() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // tests run them as other users, too
+		return "", err
+	}
 	args := []string{"build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", dir + "/"}
 	if os.Getenv("GOCOVERDIR") != "" { //nolint:forbidigo // a test kit is where a test's surroundings are read
 		args = append(args, "-cover", "-coverpkg=credbroker/...")
