@@ -151,17 +151,17 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	}
 	d := doomed{params.Profile, key.AccessKeyID, key.Item}
 	if err := b.deleteItem(ctx, d); err != nil {
-		why := wrap(err, "remove key %s of profile %s", key.AccessKeyID, params.Profile)
 		if hasCode(err, ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainGone, ipc.CodeWrongPassphrase) {
 			// The store did nothing: the key stays, and no later start may
 			// delete what the user was told is there.
 			if uerr := b.index.update(func(s *state) error { s.spare(d.Item); return nil }); uerr != nil {
 				return nil, uerr
 			}
-			return nil, why
+			return nil, err
 		}
+		why := *coded(err) // the worker says which key it could not delete
 		why.Hint = "it stays marked and is deleted as soon as the store lets it; look with: broker list"
-		return nil, why
+		return nil, &why
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key removed", slog.String("profile", params.Profile), slog.String("access_key_id", key.AccessKeyID))
 	b.dropUnowned()

@@ -190,11 +190,12 @@ const maxErrorLine = 280
 // text as a rule, and keeps the remedy.
 func reportLine(w io.Writer, err error) int {
 	coded, status := failure(err)
-	hint := ""
+	problem, hint := printable(coded.Message), ""
 	if coded.Hint != "" {
+		problem = strings.TrimSuffix(problem, ".") // AWS's texts end with one
 		hint = ": " + shorten(printable(coded.Hint), maxErrorLine/2)
 	}
-	fmt.Fprintf(w, "broker: error: %s%s\n", shorten(printable(coded.Message), maxErrorLine-len(hint)), hint)
+	fmt.Fprintf(w, "broker: error: %s%s\n", shorten(problem, maxErrorLine-len(hint)), hint)
 	return status
 }
 

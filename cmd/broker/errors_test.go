@@ -105,6 +105,11 @@ func TestP50HelperFailsInOneLine(t *testing.T) {
 func TestLongProblemKeepsItsRemedy(t *testing.T) {
 	var out bytes.Buffer
 	reportLine(&out, &ipc.Error{Code: ipc.CodeAWSDenied, Message: strings.Repeat("AWS says a lot. ", 50), Hint: "ask an administrator"})
+	var short bytes.Buffer
+	reportLine(&short, &ipc.Error{Code: ipc.CodeAWSDenied, Message: "the token is invalid.", Hint: "look"})
+	if got, want := short.String(), "broker: error: the token is invalid: look\n"; got != want {
+		t.Errorf("stderr = %q, want %q", got, want)
+	}
 	if text := out.String(); len(text) > 300 || !strings.HasSuffix(text, "…: ask an administrator\n") {
 		t.Errorf("stderr = %q", text)
 	}
