@@ -293,8 +293,8 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 // lostOnTheWay reports whether a code was sent and nothing is known of it: the
 // next code may well work.
 func lostOnTheWay(err error) bool {
-	return coded(err).Spent && hasCode(err, ipc.CodeAWSThrottled, ipc.CodeAWSUnreachable, ipc.CodeAWSGarbage,
-		ipc.CodeAWSFailed, ipc.CodeInternal, ipc.CodeDeadline)
+	return coded(err).Spent && hasCode(err, ipc.CodeAWSThrottled, ipc.CodeAWSUnreachable, ipc.CodeAWSUnavailable,
+		ipc.CodeAWSGarbage, ipc.CodeAWSFailed, ipc.CodeInternal, ipc.CodeDeadline)
 }
 
 // backOff waits a moment after AWS was in trouble.

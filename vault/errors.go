@@ -122,6 +122,7 @@ var awsHints = map[ipc.Code]string{
 	ipc.CodeAWSClock:       "set this machine's clock",
 	ipc.CodeMFAWrong:       "wait for the next code of the device and try again",
 	ipc.CodeMFASerial:      "look up the device with broker add --replace, or set mfa_serial",
+	ipc.CodeAWSUnavailable: "AWS has trouble of its own: try again in a moment",
 	ipc.CodeAWSGarbage:     "check endpoint_url and https_proxy in broker's config: something answers in place of AWS",
 }
 

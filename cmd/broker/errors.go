@@ -102,6 +102,7 @@ var outcomes = map[ipc.Code]outcome{
 	ipc.CodeAWSExpired:     {exitAWS, "try again"},
 	ipc.CodeAWSRegion:      {exitAWS, "choose another region for the profile"},
 	ipc.CodeAWSDuration:    {exitAWS, "lower duration_seconds of the profile"},
+	ipc.CodeAWSUnavailable: {exitAWS, "AWS has trouble of its own (https://health.aws.amazon.com): try again in a moment"},
 	ipc.CodeAWSGarbage:     {exitAWS, "something between here and AWS answers in its place: a captive portal or a proxy"},
 	ipc.CodeAWSFailed:      {exitAWS, ""},
 }

@@ -25,6 +25,7 @@ const (
 	codeExpired     = "aws_expired"
 	codeRegion      = "aws_region"
 	codeDuration    = "aws_duration"
+	codeUnavailable = "aws_unavailable"
 	codeGarbage     = "aws_garbage"
 	codeFailed      = "aws_failed"
 	codeMFAWrong    = "mfa_wrong"
@@ -138,8 +139,11 @@ func (k call) classify(e *Error) string {
 			return codeDuration
 		}
 	}
-	if e.HTTPStatus == 429 {
+	switch {
+	case e.HTTPStatus == 429:
 		return codeThrottled
+	case e.HTTPStatus >= 500:
+		return codeUnavailable
 	}
 	return codeFailed
 }

@@ -167,7 +167,7 @@ func TestRefusalsOfThePretendAccount(t *testing.T) {
 		{"now=+1h", func() error { return ask(p.client.LongLived(p.keys())) }, codeClock},
 		{"now=-1h", func() error { return ask(p.client.LongLived(p.keys())) }, codeClock},
 		{"throttle=0/s", func() error { return ask(p.client.LongLived(p.keys())) }, codeThrottled},
-		{"fail.GetSessionToken=ServiceUnavailable", func() error { return ask(p.client.LongLived(p.keys())) }, codeFailed},
+		{"fail.GetSessionToken=ServiceUnavailable", func() error { return ask(p.client.LongLived(p.keys())) }, codeUnavailable},
 		{"fail.GetSessionToken=RegionDisabledException", func() error { return ask(p.client.LongLived(p.keys())) }, codeRegion},
 		{"fail.GetSessionToken=ExpiredToken", func() error { return ask(p.client.LongLived(p.keys())) }, codeExpired},
 		{"drop.GetSessionToken=before", func() error { return ask(p.client.LongLived(p.keys())) }, codeUnreachable},

@@ -182,8 +182,8 @@ func TestF28RepeatsAreFewAndNeverCarryACode(t *testing.T) {
 	}{
 		{"throttled", refuse(400, "Throttling", "Rate exceeded"), codeThrottled, 3},
 		{"throttled with status 429", refuse(429, "Whatever", "Slow down"), codeThrottled, 3},
-		{"internal failure", refuse(500, "InternalFailure", "We encountered an internal error."), codeFailed, 3},
-		{"unavailable", refuse(503, "ServiceUnavailable", "Service Unavailable"), codeFailed, 3},
+		{"internal failure", refuse(500, "InternalFailure", "We encountered an internal error."), codeUnavailable, 3},
+		{"unavailable", refuse(503, "ServiceUnavailable", "Service Unavailable"), codeUnavailable, 3},
 		{"a proxy's error page", answer(502, "<html>"), codeGarbage, 3},
 		{"dropped", drop(""), codeUnreachable, 3},
 		{"denied", refuse(403, "AccessDenied", "no"), codeDenied, 1},

@@ -52,6 +52,7 @@ const (
 	CodeAWSExpired      Code = "aws_expired"      // AWS refuses the session as expired or unknown
 	CodeAWSRegion       Code = "aws_region"       // the Region is disabled for the account
 	CodeAWSDuration     Code = "aws_duration"     // the duration is over what the role allows
+	CodeAWSUnavailable  Code = "aws_unavailable"  // AWS answers, with a failure of its own (HTTP 5xx)
 	CodeAWSGarbage      Code = "aws_garbage"      // the answer is not one of AWS's
 	CodeAWSFailed       Code = "aws_failed"       // any other refusal of AWS
 )
