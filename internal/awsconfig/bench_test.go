@@ -44,3 +44,21 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
+
+// TestLoadAllocatesPerFile keeps the price of a large file where it belongs:
+// an organisation's ten thousand profiles must not cost an allocation each.
+// It counts, because a time would depend on what else the machine does.
+func TestLoadAllocatesPerFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, tenThousand(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := testing.AllocsPerRun(2, func() {
+		if _, err := Load(Files{Config: path}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 500 {
+		t.Errorf("reading 10 000 profiles allocates %.0f times", got)
+	}
+}

@@ -115,7 +115,7 @@ func (w *walk) enter(name string, at Pos) error {
 			hint("let one of these profiles own a key, or point its source_profile elsewhere")
 	}
 	w.seen = append(w.seen, name)
-	if _, ok := w.config.profiles[name]; ok {
+	if w.config.has(name) {
 		return nil
 	}
 	if _, ok := w.hasKey(name); ok {
@@ -179,17 +179,17 @@ func (w *walk) keyIsAll(name string) bool {
 // hasPair and hasAnyKey look at the profile itself: include_profile shares
 // settings, and half a pair from each of two profiles would be a guess.
 func (w *walk) hasPair(name string) bool {
-	own := w.config.profiles[name]
+	own, _ := w.config.Profile(name)
 	return own.Get("aws_access_key_id") != "" && own.Get("aws_secret_access_key") != ""
 }
 
 func (w *walk) hasAnyKey(name string) bool {
-	own := w.config.profiles[name]
+	own, _ := w.config.Profile(name)
 	return own.Get("aws_access_key_id") != "" || own.Get("aws_secret_access_key") != "" || own.Get("aws_session_token") != ""
 }
 
 func (w *walk) static(p Profile) (Step, error) {
-	own := w.config.profiles[p.Name]
+	own, _ := w.config.Profile(p.Name)
 	for _, key := range []string{"aws_access_key_id", "aws_secret_access_key"} {
 		if own.Get(key) == "" {
 			return Step{}, errorAt(own.Pos, CodeProfileInvalid, "profile %s has half a key pair: %s is missing", show(p.Name), key)

@@ -13,10 +13,20 @@ const DefaultProfile = "default"
 // Config is what the two AWS files of a user say, merged.
 type Config struct {
 	files       Files
-	profiles    map[string]Profile
-	credentials map[string]Profile // the part of profiles that the credentials file has
-	sessions    map[string]Profile // [sso-session NAME]
+	config      layer
+	credentials layer
 }
+
+// layer is what one file says, by name.
+type layer struct {
+	*parsed
+	profiles map[string]run
+	sessions map[string]run // [sso-session NAME]
+	next     []int32        // of each section, the next one of its run
+}
+
+// run is the sections of one name in one file.
+type run struct{ first, last int32 }
 
 // Profile is one named set of properties: a profile or an sso-session. It is
 // immutable.
@@ -73,47 +83,95 @@ func (p Profile) with(pr prop) Profile {
 // Load reads and merges the AWS files. A file that does not exist is empty.
 // The error is an Error of CodeConfigBroken.
 func Load(files Files) (*Config, error) {
-	config, err := readSections(files.Config)
-	if err != nil {
+	c := &Config{files: files}
+	var err error
+	if c.config, err = readLayer(files.Config); err != nil {
 		return nil, err
 	}
-	credentials, err := readSections(files.Credentials)
-	if err != nil {
+	if c.credentials, err = readLayer(files.Credentials); err != nil {
 		return nil, err
 	}
-	c := &Config{
-		files:       files,
-		profiles:    make(map[string]Profile, len(config)+len(credentials)),
-		credentials: make(map[string]Profile, len(credentials)),
-		sessions:    map[string]Profile{},
-	}
-	prefixed := hasPrefixedDefault(config)
-	for _, s := range config {
-		switch {
-		case !validName(s.name):
-		case s.prefix == "sso-session":
-			merge(c.sessions, files.Config, s)
-		case s.isDefault() && prefixed:
-		case s.prefix == "profile" || s.isDefault():
-			merge(c.profiles, files.Config, s)
-		}
-	}
-	for _, s := range credentials {
-		if s.prefix == "" && validName(s.name) {
-			merge(c.profiles, files.Credentials, s)
-			merge(c.credentials, files.Credentials, s)
-		}
-	}
+	c.config.indexConfig()
+	c.credentials.indexCredentials()
 	return c, nil
 }
 
-func readSections(path string) ([]section, error) {
+func readLayer(path string) (layer, error) {
 	data, err := read(path)
 	if err != nil {
-		return nil, err
+		return layer{}, err
 	}
 	defer clear(data) // it may hold secrets
-	return parse(path, data)
+	p, err := parse(path, data)
+	if err != nil {
+		return layer{}, err
+	}
+	return layer{
+		parsed:   p,
+		profiles: make(map[string]run, len(p.heads)),
+		sessions: map[string]run{},
+		next:     make([]int32, len(p.heads)),
+	}, nil
+}
+
+func (l *layer) indexConfig() {
+	var defaults []int // [default], which [profile default] beats wherever it stands
+	for i := range l.heads {
+		switch prefix, name := l.title(i); {
+		case prefix == "profile":
+			l.enter(l.profiles, name, i)
+		case prefix == "sso-session":
+			l.enter(l.sessions, name, i)
+		case prefix == "" && name == DefaultProfile:
+			defaults = append(defaults, i)
+		}
+	}
+	if _, prefixed := l.profiles[DefaultProfile]; prefixed {
+		return
+	}
+	for _, i := range defaults {
+		l.enter(l.profiles, DefaultProfile, i)
+	}
+}
+
+func (l *layer) indexCredentials() {
+	for i := range l.heads {
+		if prefix, name := l.title(i); prefix == "" {
+			l.enter(l.profiles, name, i)
+		}
+	}
+}
+
+// enter appends section i to the run of its name.
+func (l *layer) enter(runs map[string]run, name string, i int) {
+	if !validName(name) {
+		return
+	}
+	r, ok := runs[name]
+	if ok {
+		l.next[r.last] = int32(i)
+	} else {
+		r.first = int32(i)
+	}
+	r.last = int32(i)
+	runs[name] = r
+}
+
+// merge adds the properties of a run to p. The last one of a key wins.
+func (l *layer) merge(p Profile, r run) Profile {
+	if p.Pos == (Pos{}) {
+		p.Pos = Pos{l.file, int(l.heads[r.first].line)}
+	}
+	for i := r.first; ; i = l.next[i] {
+		for _, row := range l.below(int(i)) {
+			if l.keys[row.key].valid {
+				p = p.with(l.prop(row))
+			}
+		}
+		if i == r.last {
+			return p
+		}
+	}
 }
 
 func (s section) isDefault() bool { return s.prefix == "" && s.name == DefaultProfile }
@@ -124,41 +182,49 @@ func hasPrefixedDefault(sections []section) bool {
 	return slices.ContainsFunc(sections, func(s section) bool { return s.prefix == "profile" && s.name == DefaultProfile })
 }
 
-// merge adds the properties of a section to the profile of its name. The last
-// one of a key wins.
-func merge(into map[string]Profile, file string, s section) {
-	p, ok := into[s.name]
-	if !ok {
-		p = Profile{Name: s.name, Pos: Pos{file, s.line}, props: make([]prop, 0, len(s.props))}
-	}
-	for _, pr := range s.props {
-		if validName(pr.key) {
-			p = p.with(pr)
-		}
-	}
-	into[s.name] = p
-}
-
 // Files returns the paths that Load was given.
 func (c *Config) Files() Files { return c.files }
 
 // Profiles returns the names of all profiles of both files, sorted.
 func (c *Config) Profiles() []string {
-	names := slices.AppendSeq([]string{}, maps.Keys(c.profiles)) // never nil: JSON would say null
+	names := slices.AppendSeq([]string{}, maps.Keys(c.config.profiles)) // never nil: JSON would say null
+	for name := range c.credentials.profiles {
+		if _, both := c.config.profiles[name]; !both {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	return names
 }
 
 // Profile returns the merged profile called name.
 func (c *Config) Profile(name string) (Profile, bool) {
-	p, ok := c.profiles[name]
-	return p, ok
+	config, inConfig := c.config.profiles[name]
+	credentials, inCredentials := c.credentials.profiles[name]
+	p := Profile{Name: name}
+	if inConfig {
+		p = c.config.merge(p, config)
+	}
+	if inCredentials {
+		p = c.credentials.merge(p, credentials)
+	}
+	return p, inConfig || inCredentials
+}
+
+// has reports whether a profile is in either file.
+func (c *Config) has(name string) bool {
+	_, inConfig := c.config.profiles[name]
+	_, inCredentials := c.credentials.profiles[name]
+	return inConfig || inCredentials
 }
 
 // SSOSession returns the section [sso-session NAME].
 func (c *Config) SSOSession(name string) (Profile, bool) {
-	p, ok := c.sessions[name]
-	return p, ok
+	r, ok := c.config.sessions[name]
+	if !ok {
+		return Profile{}, false
+	}
+	return c.config.merge(Profile{Name: name}, r), true
 }
 
 // SourceInCredentials returns the first key in the credentials file that gives
@@ -166,7 +232,11 @@ func (c *Config) SSOSession(name string) (Profile, bool) {
 // for that profile. SDKs rank most of these above credential_process in the
 // config file, so a profile that has one cannot be sent to broker there.
 func (c *Config) SourceInCredentials(name string) (key string, pos Pos, found bool) {
-	p := c.credentials[name]
+	r, ok := c.credentials.profiles[name]
+	if !ok {
+		return "", Pos{}, false
+	}
+	p := c.credentials.merge(Profile{Name: name}, r)
 	if _, asked, ok := HelperCommand(p.Get("credential_process")); ok && asked == name {
 		return "", Pos{}, false
 	}

@@ -23,52 +23,36 @@ type line struct {
 	eol  string // "\n", "\r\n", or "" for a last line without one
 }
 
-// document is a file as lines. It shares the bytes it was split from.
-type document struct {
-	lines []line
-}
-
-// split cuts data into lines. Every input splits, and bytes gives it back.
-func split(data []byte) document {
-	doc := document{lines: make([]line, 0, bytes.Count(data, []byte("\n"))+1)}
-	for len(data) > 0 {
-		text, rest, found := bytes.Cut(data, []byte("\n"))
-		l := line{text: text}
-		if found {
-			l.eol = "\n"
-			if t, ok := bytes.CutSuffix(text, []byte("\r")); ok {
-				l.text, l.eol = t, "\r\n"
-			}
+// cutLine returns the first line of data, which is not empty, and the rest.
+// Every input is the sum of its lines.
+func cutLine(data []byte) (l line, rest []byte) {
+	l.text = data
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		l.text, l.eol, rest = data[:i], "\n", data[i+1:]
+		if i > 0 && data[i-1] == '\r' {
+			l.text, l.eol = data[:i-1], "\r\n"
 		}
-		l.kind = kindOf(l.text)
-		doc.lines = append(doc.lines, l)
-		data = rest
 	}
-	return doc
+	l.kind = kindOf(l.text)
+	return l, rest
 }
 
 func kindOf(text []byte) kind {
-	switch {
-	case len(trim(text)) == 0:
+	if len(text) == 0 {
 		return blank
-	case text[0] == '#' || text[0] == ';':
+	}
+	switch text[0] {
+	case '#', ';':
 		return comment
-	case text[0] == '[':
+	case '[':
 		return header
-	case isBlank(text[0]):
+	case ' ', '\t':
+		if len(trim(text)) == 0 {
+			return blank
+		}
 		return continuation
 	}
 	return property
-}
-
-// bytes returns the file that split was given.
-func (d document) bytes() []byte {
-	var buf bytes.Buffer
-	for _, l := range d.lines {
-		buf.Write(l.text)
-		buf.WriteString(l.eol)
-	}
-	return buf.Bytes()
 }
 
 // trim cuts blanks and tabs, which alone are white space to the grammar. By

@@ -2,8 +2,6 @@
 
 package awsconfig
 
-import "strings"
-
 // maxProfileName is the longest profile name, in bytes, that broker takes. AWS
 // names no limit; the name is part of messages, prompts and vault records.
 const maxProfileName = 128
@@ -42,6 +40,9 @@ func validName[T string | []byte](name T) bool {
 }
 
 func isNameByte(b byte) bool {
-	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' ||
-		strings.IndexByte("-_/.%@:+", b) >= 0
+	switch {
+	case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '-' <= b && b <= ':': // with - . / and :
+		return true
+	}
+	return b == '_' || b == '@' || b == '+' || b == '%'
 }

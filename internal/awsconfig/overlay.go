@@ -42,7 +42,7 @@ const overlayMark = "# made by broker exec, not to be edited, from "
 //
 // The error is of CodeConfigBroken when Config does not parse, else of CodeUsage.
 func Overlay(o OverlayOptions) ([]byte, error) {
-	sections, err := parse(o.Original, o.Config)
+	file, err := parse(o.Original, o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func Overlay(o OverlayOptions) ([]byte, error) {
 	}
 	var buf bytes.Buffer
 	fmt.Fprintf(&buf, "%s%s\n", overlayMark, strconv.QuoteToASCII(o.Original))
-	ov := newOverlay(sections)
+	ov := newOverlay(file.sections())
 	for _, name := range slices.Sorted(maps.Keys(lines)) {
 		ov.add(name)
 	}

@@ -10,6 +10,45 @@ import (
 	"credbroker/internal/secret"
 )
 
+// parsed is one file as it was read: tables without pointers over one text.
+// Organisations generate files of ten thousand profiles, and a daemon keeps
+// what it has read: so the collector has nothing to look through, and a
+// profile is put together only when somebody asks for it.
+type parsed struct {
+	file  string
+	text  string // what names and values are cut from; never a secret
+	heads []head
+	rows  []row
+	keys  []keyword
+}
+
+// head is the header of a section. Its properties are the rows from its own
+// first one to that of the next head.
+type head struct {
+	name span
+	line int32
+	rows int32 // the first
+}
+
+// row is one property. A key that is no identifier is kept while reading, for
+// what continues it, and dropped by whoever merges.
+type row struct {
+	key   int32 // in keys
+	line  int32
+	value span // continuations joined with "\n"
+}
+
+// span is a part of text. Files stay far below what it can count: see maxFile.
+type span struct{ start, end int32 }
+
+// keyword is one spelling of a key. Files repeat a handful of them thousands
+// of times.
+type keyword struct {
+	lower  string
+	valid  bool // an identifier
+	secret bool
+}
+
 // section is one header of a file with the properties below it, as written.
 type section struct {
 	prefix string // the first word of the header when there are more: "profile"
@@ -18,52 +57,86 @@ type section struct {
 	props  []prop
 }
 
-// prop is one property. A key that is no identifier is kept while reading, for
-// what continues it, and dropped by whoever merges.
+// prop is one property.
 type prop struct {
 	key   string // lower case
-	value string // continuations joined with "\n"; a secret is secret.Redacted
+	value string // a secret is secret.Redacted
 	pos   Pos
 }
 
+// sections returns the whole file.
+func (f *parsed) sections() []section {
+	list := make([]section, len(f.heads))
+	for i, h := range f.heads {
+		list[i].prefix, list[i].name = f.title(i)
+		list[i].line = int(h.line)
+		for _, r := range f.below(i) {
+			list[i].props = append(list[i].props, f.prop(r))
+		}
+	}
+	return list
+}
+
+// title returns the prefix and the name in the header of section i.
+func (f *parsed) title(i int) (prefix, name string) {
+	name = f.cut(f.heads[i].name)
+	if i := strings.IndexByte(name, ' '); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return "", name
+}
+
+// below returns the properties of section i.
+func (f *parsed) below(i int) []row {
+	if i+1 < len(f.heads) {
+		return f.rows[f.heads[i].rows:f.heads[i+1].rows]
+	}
+	return f.rows[f.heads[i].rows:]
+}
+
+func (f *parsed) prop(r row) prop {
+	return prop{f.keys[r.key].lower, f.cut(r.value), Pos{f.file, int(r.line)}}
+}
+
+func (f *parsed) cut(s span) string { return f.text[s.start:s.end] }
+
 // parser is the state between two lines.
 type parser struct {
-	file     string
-	sections []section
-	props    []prop            // of all sections, in one piece
-	starts   []int             // where each section's begin in props
-	keys     map[string]string // as written → in lower case, one copy of each
-	text     strings.Builder   // what names and values are cut from; never a secret
-	inProp   bool              // a continuation would continue a property
-	nested   bool              // the property's value is empty: its continuations are properties of their own
+	parsed
+	valid  bool             // the whole file is UTF-8: one look is cheaper than one at each line
+	known  map[string]int32 // as written → in keys
+	text   strings.Builder  // starts with secret.Redacted
+	inProp bool             // a continuation would continue a property
+	nested bool             // the property's value is empty: its continuations are properties of their own
 }
+
+// redacted is where the text of every file has secret.Redacted.
+func redacted() span { return span{0, int32(len(secret.Redacted))} }
 
 // parse reads the lines of one file. The only errors are those of the grammar,
 // each an Error of CodeConfigBroken at its line. It does not keep data.
-func parse(file string, data []byte) ([]section, error) {
-	lines := split(data).lines
-	var count [continuation + 1]int
-	for _, l := range lines {
-		count[l.kind]++
-	}
+func parse(file string, data []byte) (*parsed, error) {
+	lines := bytes.Count(data, []byte("\n")) + 1
 	p := parser{
-		file:     file,
-		sections: make([]section, 0, count[header]),
-		starts:   make([]int, 0, count[header]+1),
-		props:    make([]prop, 0, count[property]),
-		keys:     map[string]string{},
+		parsed: parsed{
+			file:  file,
+			heads: make([]head, 0, min(lines, bytes.Count(data, []byte("[")))),
+			rows:  make([]row, 0, min(lines, bytes.Count(data, []byte("=")))),
+		},
+		valid: utf8.Valid(data),
+		known: map[string]int32{},
 	}
-	p.text.Grow(len(data))
-	for i, l := range lines {
-		if message := p.line(i+1, l); message != "" {
-			return nil, errorAt(Pos{file, i + 1}, CodeConfigBroken, "%s", message)
+	p.text.Grow(len(secret.Redacted) + len(data))
+	p.text.WriteString(secret.Redacted)
+	for n := 1; len(data) > 0; n++ {
+		var l line
+		l, data = cutLine(data)
+		if message := p.line(n, l); message != "" {
+			return nil, errorAt(Pos{file, n}, CodeConfigBroken, "%s", message)
 		}
 	}
-	p.starts = append(p.starts, len(p.props))
-	for i := range p.sections {
-		p.sections[i].props = p.props[p.starts[i]:p.starts[i+1]:p.starts[i+1]]
-	}
-	return p.sections, nil
+	p.parsed.text = p.text.String()
+	return &p.parsed, nil
 }
 
 // line takes one line and returns what is wrong with it. The words never quote
@@ -72,7 +145,7 @@ func (p *parser) line(n int, l line) string {
 	if n == 1 && bytes.HasPrefix(l.text, []byte("\xef\xbb\xbf")) {
 		return "starts with a byte order mark: save it as UTF-8 without one"
 	}
-	if !utf8.Valid(l.text) {
+	if !p.valid && !utf8.Valid(l.text) {
 		return "is not UTF-8"
 	}
 	switch l.kind {
@@ -92,18 +165,20 @@ func (p *parser) header(n int, text []byte) string {
 	if !ok {
 		return `expected "]" at the end of the section name`
 	}
-	s := section{name: p.keep(trim(name)), line: n}
-	if i := strings.IndexAny(s.name, " \t"); i >= 0 {
-		s.prefix, s.name = s.name[:i], strings.TrimLeft(s.name[i:], " \t")
+	name = trim(name)
+	h := head{line: int32(n), rows: int32(len(p.rows))}
+	if i := bytes.IndexAny(name, " \t"); i >= 0 {
+		h.name = p.keep(name[:i], " ", trim(name[i:]))
+	} else {
+		h.name = p.keep(name, "", nil)
 	}
-	p.sections = append(p.sections, s)
-	p.starts = append(p.starts, len(p.props))
+	p.heads = append(p.heads, h)
 	p.inProp = false
 	return ""
 }
 
 func (p *parser) property(n int, text []byte) string {
-	if len(p.sections) == 0 {
+	if len(p.heads) == 0 {
 		return "expected a section such as [default] before the first property"
 	}
 	key, value, ok := bytes.Cut(cutComment(text, false), []byte("="))
@@ -114,42 +189,45 @@ func (p *parser) property(n int, text []byte) string {
 	if len(key) == 0 {
 		return `expected the name of a property before "="`
 	}
-	pr := prop{key: p.lower(key), pos: Pos{p.file, n}}
-	if pr.value = secret.Redacted; len(value) == 0 || !isSecret(pr.key) {
-		pr.value = p.keep(value)
+	r := row{key: p.keyword(key), line: int32(n), value: redacted()}
+	if len(value) == 0 || !p.keys[r.key].secret {
+		r.value = p.keep(value, "", nil)
 	}
-	p.props = append(p.props, pr)
+	p.rows = append(p.rows, r)
 	p.inProp, p.nested = true, len(value) == 0
 	return ""
 }
 
-// keep returns a copy of text that outlives the file, at less than the price of
-// an allocation for each.
-func (p *parser) keep(text []byte) string {
+// keep copies what outlives the file, at less than the price of an allocation
+// for each.
+func (p *parser) keep(text []byte, between string, more []byte) span {
 	start := p.text.Len()
 	p.text.Write(text)
-	return p.text.String()[start:]
+	p.text.WriteString(between)
+	p.text.Write(more)
+	return span{int32(start), int32(p.text.Len())}
 }
 
-// lower returns a key in lower case. Files repeat a handful of keys thousands
-// of times.
-func (p *parser) lower(key []byte) string {
-	lower, ok := p.keys[string(key)]
+// keyword returns the number of a key.
+func (p *parser) keyword(key []byte) int32 {
+	i, ok := p.known[string(key)]
 	if !ok {
-		lower = strings.ToLower(string(key))
-		p.keys[string(key)] = lower
+		lower := strings.ToLower(string(key))
+		i = int32(len(p.keys))
+		p.keys = append(p.keys, keyword{lower, validName(lower), isSecret(lower)})
+		p.known[string(key)] = i
 	}
-	return lower
+	return i
 }
 
 func (p *parser) continuation(text []byte) string {
-	if len(p.sections) == 0 {
+	if len(p.heads) == 0 {
 		return "expected a section such as [default] before the first property"
 	}
 	if !p.inProp {
 		return "an indented line must follow the property that it continues"
 	}
-	pr := &p.props[len(p.props)-1]
+	r := &p.rows[len(p.rows)-1]
 	if p.nested {
 		key, _, ok := bytes.Cut(text, []byte("="))
 		switch key = trim(key); {
@@ -161,11 +239,11 @@ func (p *parser) continuation(text []byte) string {
 			text = append(append([]byte(nil), key...), " = "+secret.Redacted...)
 		}
 	}
-	if isSecret(pr.key) {
-		pr.value = secret.Redacted
+	if p.keys[r.key].secret {
+		r.value = redacted()
 		return ""
 	}
-	pr.value += "\n" + string(text)
+	r.value.end = p.keep(nil, "\n", text).end // nothing was kept since the value
 	return ""
 }
 

@@ -4,8 +4,10 @@ package awsconfig
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,10 +97,18 @@ func TestGrammar(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compare(t, "profiles", c.profiles, tt.want)
-			compare(t, "sso-sessions", c.sessions, tt.sessions)
+			compare(t, "profiles", allOf(c.Profiles(), c.Profile), tt.want)
+			compare(t, "sso-sessions", allOf(slices.Collect(maps.Keys(c.config.sessions)), c.SSOSession), tt.sessions)
 		})
 	}
+}
+
+func allOf(names []string, get func(string) (Profile, bool)) map[string]Profile {
+	all := map[string]Profile{}
+	for _, name := range names {
+		all[name], _ = get(name)
+	}
+	return all
 }
 
 func compare(t *testing.T, what string, got map[string]Profile, want map[string]values) {
@@ -200,15 +210,21 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("[default]\r\nx = 1\n y\r\r\n\n[x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if got := split(data).bytes(); !bytes.Equal(got, data) {
+		var got []byte
+		for rest := data; len(rest) > 0; {
+			var l line
+			l, rest = cutLine(rest)
+			got = append(append(got, l.text...), l.eol...)
+		}
+		if !bytes.Equal(got, data) {
 			t.Errorf("got %q, want %q", got, data)
 		}
-		sections, err := parse("f", data)
+		file, err := parse("f", data)
 		if err != nil {
 			checkError(t, err, CodeConfigBroken, ":")
 			return
 		}
-		for _, s := range sections {
+		for _, s := range file.sections() {
 			for _, p := range s.props {
 				if isSecret(p.key) && p.value != "" && p.value != "[redacted]" {
 					t.Errorf("line %d: a secret was kept", p.pos.Line)

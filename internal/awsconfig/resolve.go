@@ -16,7 +16,7 @@ type Document struct {
 // of secrets read secret.Redacted. The error is of CodeNoProfile, or one of
 // Resolved.
 func (c *Config) Show(name string, resolved bool) (Document, error) {
-	p, ok := c.profiles[name]
+	p, ok := c.Profile(name)
 	if !ok {
 		return Document{}, c.noProfile(name)
 	}
@@ -27,7 +27,7 @@ func (c *Config) Show(name string, resolved bool) (Document, error) {
 		}
 	}
 	doc := Document{Profile: name, Properties: p.Properties()}
-	if s, ok := c.sessions[p.Get("sso_session")]; ok {
+	if s, ok := c.SSOSession(p.Get("sso_session")); ok {
 		doc.SSOSession = s.Properties()
 	}
 	return doc, nil
@@ -38,7 +38,7 @@ func (c *Config) Show(name string, resolved bool) (Document, error) {
 // nearer value of a key wins. Errors: CodeNoProfile, CodeProfileLoop, and
 // CodeProfileInvalid when the sso-session is missing.
 func (c *Config) Resolved(name string) (Profile, error) {
-	if _, ok := c.profiles[name]; !ok {
+	if !c.has(name) {
 		return Profile{}, c.noProfile(name)
 	}
 	p, err := c.included(name)
@@ -58,7 +58,7 @@ func (c *Config) Resolved(name string) (Profile, error) {
 // included returns a profile with the properties of its include_profile, a
 // setting of aws-vault. A profile without a section is empty.
 func (c *Config) included(name string) (Profile, error) {
-	p, ok := c.profiles[name]
+	p, ok := c.Profile(name)
 	if !ok {
 		return Profile{Name: name}, nil
 	}
@@ -70,7 +70,7 @@ func (c *Config) included(name string) (Profile, error) {
 			return Profile{}, errorAt(at, CodeProfileLoop, "include_profile runs in a circle: %s", circle(seen, next))
 		}
 		seen = append(seen, next)
-		base, ok := c.profiles[next]
+		base, ok := c.Profile(next)
 		if !ok {
 			return Profile{}, errorAt(at, CodeNoProfile, "profile %s includes profile %s, which does not exist", show(from.Name), show(next))
 		}
@@ -92,7 +92,7 @@ func (p Profile) inherit(base Profile) Profile {
 
 func (c *Config) sessionOf(p Profile) (Profile, error) {
 	name := p.Get("sso_session")
-	s, ok := c.sessions[name]
+	s, ok := c.SSOSession(name)
 	if !ok {
 		return Profile{}, errorAt(p.Where("sso_session"), CodeProfileInvalid,
 			"profile %s names sso-session %s, which does not exist", show(p.Name), show(name)).

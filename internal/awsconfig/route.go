@@ -129,7 +129,7 @@ func (w *walk) unserved(p Profile) error {
 
 // plaintext says that the key of a profile stands in a file.
 func (w *walk) plaintext(p Profile) error {
-	own := w.config.profiles[p.Name]
+	own, _ := w.config.Profile(p.Name)
 	return errorAt(own.Where("aws_access_key_id"), CodeNoKey,
 		"the key of profile %s is in this file, not in the vault", show(p.Name)).
 		hint("store it: broker add %s", show(p.Name))

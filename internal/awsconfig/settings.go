@@ -99,12 +99,12 @@ func LoadSettings(path string) (Settings, error) {
 
 // ParseSettings is LoadSettings for the content of a file; path is for errors.
 func ParseSettings(path string, data []byte) (Settings, error) {
-	sections, err := parse(path, data)
+	file, err := parse(path, data)
 	if err != nil {
 		return Settings{}, err
 	}
 	s := DefaultSettings()
-	for _, sec := range sections {
+	for _, sec := range file.sections() {
 		if err := s.section(path, sec); err != nil {
 			return Settings{}, err
 		}
