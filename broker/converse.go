@@ -145,6 +145,9 @@ func (b *Broker) opCredentials(ctx context.Context, r ipc.Request, c conversatio
 	if err != nil {
 		return nil, err
 	}
+	if p, err = p.lasting(params, r.Ask == ipc.AskTerminal && c.CanAsk()); err != nil {
+		return nil, err
+	}
 	e, err := b.obtain(ctx, p, callerOf(r, c))
 	if err != nil {
 		return nil, err

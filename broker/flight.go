@@ -50,6 +50,7 @@ type flight struct {
 	err   error
 
 	// Guarded by Broker.mu.
+	life       time.Duration // of the session: the longest that anybody asked for
 	waiters    map[*waiter]bool
 	surfaces   []*surface
 	attempt    int
@@ -93,6 +94,7 @@ func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f := b.flights[p.id]; f != nil {
+		f.life = max(f.life, p.duration)
 		return f, nil
 	}
 	if until, ok := b.cooling[p.id]; ok && c.ask != ipc.AskTerminal {
@@ -107,7 +109,7 @@ func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 
 func (b *Broker) launchLocked(ctx context.Context, p *plan) *flight {
 	f := &flight{
-		b: b, plan: p, since: b.opts.Clock.Now(),
+		b: b, plan: p, since: b.opts.Clock.Now(), life: p.duration,
 		codes: make(chan typed), poke: make(chan struct{}, 1), done: make(chan struct{}),
 		waiters: map[*waiter]bool{},
 	}
@@ -335,7 +337,7 @@ func (f *flight) send(ctx context.Context, code string) (*entry, error) {
 			return nil, err
 		}
 	}
-	return f.b.sessionToken(ctx, f.plan, code)
+	return f.b.sessionToken(ctx, f.longest(), code)
 }
 
 // device returns the device of a serial number.

@@ -127,7 +127,10 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry
 		return nil, e
 	}
 	b.mu.Lock()
-	b.sessions[p.id] = e
+	// Of two that were made at the same time the longer one serves both.
+	if have := b.sessions[p.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
+		b.sessions[p.id] = e
+	}
 	b.mu.Unlock()
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "session made", slog.String("profile", p.owner),
 		slog.String("source_key_id", p.key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))

@@ -22,6 +22,7 @@ type plan struct {
 	aws          ipc.AWS       // without the clock offset
 	command      []string      // mfa_command, or nil
 	minRemaining time.Duration // see entry.fresh
+	want         want
 }
 
 // roleStep is one AssumeRole of a plan.

@@ -30,7 +30,7 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 		return e, nil
 	}
 	renewing, stop := ctx, context.CancelFunc(func() {})
-	if b.lastValid(p) != nil {
+	if b.lastValid(p) != nil && !p.want.insists {
 		renewing, stop = context.WithTimeout(ctx, renewPatience)
 	}
 	defer stop()
@@ -38,7 +38,7 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 	if err == nil {
 		return e, nil
 	}
-	if e := b.lastValid(p); e != nil {
+	if e := b.lastValid(p); e != nil && p.want.settlesFor(e, err) {
 		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "renewal went wrong, the valid session is served again",
 			slog.String("profile", p.profile), slog.String("access_key_id", e.creds.AccessKeyID), slog.Any("error", err))
 		return e, nil
@@ -53,7 +53,7 @@ func (b *Broker) ready(p *plan) *entry {
 	clock := b.opts.Clock
 	root := b.sessions[p.id]
 	if len(p.roles) == 0 {
-		if root.fresh(clock, p.minRemaining) || p.id.serial != "" && root.valid(clock) {
+		if p.enough(clock, root) || p.bearsNoPrompt() && root.valid(clock) {
 			return root
 		}
 		return nil
@@ -63,12 +63,15 @@ func (b *Broker) ready(p *plan) *entry {
 			return nil
 		}
 		keys, _ := roleKeys(p, root.creds.AccessKeyID)
-		if e := b.roles[keys[len(keys)-1]]; e.fresh(clock, p.minRemaining) {
+		if e := b.roles[keys[len(keys)-1]]; p.enough(clock, e) {
 			return e
 		}
 		return nil
 	}
-	return b.lastValidLocked(p)
+	if e := b.lastValidLocked(p); p.bearsNoPrompt() || p.enough(clock, e) {
+		return e
+	}
+	return nil
 }
 
 // lastValid returns the valid session of p with the most life left, whatever
@@ -132,7 +135,7 @@ func (b *Broker) walk(ctx context.Context, p *plan, c caller) (e *entry, refused
 		b.mu.Lock()
 		e := b.roles[keys[i]]
 		b.mu.Unlock()
-		if last && !e.fresh(b.opts.Clock, p.minRemaining) || !e.valid(b.opts.Clock) {
+		if last && !p.enough(b.opts.Clock, e) || !e.valid(b.opts.Clock) {
 			from := source
 			e, err = b.share(ctx, keys[i], func(ctx context.Context) (*entry, error) {
 				return b.assume(ctx, p, i, from, keys[i], families[i])
@@ -157,14 +160,17 @@ func (b *Broker) root(ctx context.Context, p *plan, c caller) (*entry, error) {
 	b.mu.Lock()
 	e := b.sessions[p.id]
 	b.mu.Unlock()
-	mfa, source := p.id.serial != "", len(p.roles) > 0
-	if e.fresh(b.opts.Clock, p.minRemaining) || (mfa || source) && e.valid(b.opts.Clock) {
+	if p.enough(b.opts.Clock, e) || (p.bearsNoPrompt() || len(p.roles) > 0) && e.valid(b.opts.Clock) {
 		return e, nil
 	}
-	if mfa {
+	if p.id.serial != "" {
 		return b.await(ctx, p, c)
 	}
-	return b.share(ctx, p.id, func(ctx context.Context) (*entry, error) {
+	type session struct { // one call for all who ask for the same length
+		id       sessionID
+		duration time.Duration
+	}
+	return b.share(ctx, session{p.id, p.duration}, func(ctx context.Context) (*entry, error) {
 		if err := b.prepare(ctx, p); err != nil {
 			return nil, err
 		}
@@ -193,7 +199,11 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 		if isRefusal(err) {
 			b.drop(source)
 		}
-		return nil, wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
+		e := wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
+		if e.Code == ipc.CodeAWSDuration && p.want.life > 0 {
+			e.Hint = "ask for less than " + p.want.life.String() + " with -d"
+		}
+		return nil, e
 	}
 	e, err := b.accept(creds, role.accountID, time.Duration(in.DurationSeconds)*time.Second)
 	if err != nil {

@@ -30,6 +30,12 @@ type Hello struct {
 // CredentialsParams asks for temporary credentials of one profile.
 type CredentialsParams struct {
 	Profile string `json:"profile"`
+	// DurationSeconds is for how long AWS is to make the credentials: those of
+	// the last role, or of the key's session. 0: what the profile says.
+	DurationSeconds int `json:"durationSeconds,omitempty"`
+	// RemainingSeconds is how much of DurationSeconds must be left, for a caller
+	// that cannot come again when they run out. At most DurationSeconds.
+	RemainingSeconds int `json:"remainingSeconds,omitempty"`
 }
 
 // MFAParams answers, or cancels, the MFA prompts that are pending. With Code
