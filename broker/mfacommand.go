@@ -89,11 +89,14 @@ func commandCode(ctx context.Context, command, environ []string, serial string) 
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	// The last one of a name counts, so the serial number is ours.
 	cmd.Env = append(slices.Clip(environ), "BROKER_MFA_SERIAL="+serial)
-	cmd.Dir = "/"
+	cmd.Dir = filepath.VolumeName(command[0]) + "/"
 	cmd.Stdout = &out
-	cmd.WaitDelay = time.Second // for a child that keeps our end of the pipe
-	ownGroup(cmd)
-	if err := cmd.Run(); err != nil {
+	cmd.WaitDelay = time.Second      // for a child that keeps our end of the pipe
+	wait, err := ipc.StartGroup(cmd) // a script leaves no child behind
+	if err == nil {
+		err = wait()
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}

@@ -26,7 +26,8 @@ var (
 // required.
 type ListenOptions struct {
 	// Socket and LockFile are absolute paths in one directory, which is
-	// created if it is missing and must be ours alone.
+	// created if it is missing and must be ours alone. On Windows a socket is
+	// a pipe, \\.\pipe\NAME, and that is the directory of LockFile.
 	Socket, LockFile string
 	Name             string // "brokerd 1.2.0", for messages
 	Log              *slog.Logger
@@ -65,8 +66,6 @@ func Listen(o ListenOptions) (*Listener, error) {
 		return nil, errors.New("ipc: ListenOptions need Log and Name")
 	case !filepath.IsAbs(o.Socket) || !filepath.IsAbs(o.LockFile):
 		return nil, fmt.Errorf("listen on %s: socket and lock file must be absolute paths", o.Socket)
-	case filepath.Dir(o.Socket) != filepath.Dir(o.LockFile):
-		return nil, fmt.Errorf("listen on %s: the lock file %s is in another directory", o.Socket, o.LockFile)
 	}
 	p, err := takePlace(o.Socket, o.LockFile)
 	if err != nil {
@@ -124,7 +123,7 @@ func (l *Listener) stop() {
 }
 
 // current returns the socket to accept on, or nil when there is none any more.
-func (l *Listener) current() *net.UnixListener {
+func (l *Listener) current() net.Listener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.place == nil || l.ending {
@@ -153,7 +152,7 @@ func (l *Listener) Serve(ctx context.Context, h Handler) error {
 		if socket == nil {
 			break
 		}
-		conn, err := socket.AcceptUnix()
+		conn, err := socket.Accept()
 		switch {
 		case err == nil:
 			wait = 0
@@ -202,7 +201,7 @@ func (l *Listener) watch(ctx context.Context, end context.CancelCauseFunc) {
 }
 
 // converse has one conversation, if the peer is this user.
-func (l *Listener) converse(ctx context.Context, conn *net.UnixConn, h Handler) {
+func (l *Listener) converse(ctx context.Context, conn net.Conn, h Handler) {
 	peer, ok := l.admit(conn)
 	if !ok {
 		return
@@ -213,7 +212,7 @@ func (l *Listener) converse(ctx context.Context, conn *net.UnixConn, h Handler) 
 
 // admit identifies the peer before a byte is read or written. Anybody else
 // sees the connection close, and no more.
-func (l *Listener) admit(conn *net.UnixConn) (Peer, bool) {
+func (l *Listener) admit(conn net.Conn) (Peer, bool) {
 	peer, err := identify(conn)
 	if err == nil {
 		return peer, true
@@ -227,7 +226,7 @@ func (l *Listener) admit(conn *net.UnixConn) (Peer, bool) {
 	return Peer{}, false
 }
 
-func (l *Listener) refuseBusy(conn *net.UnixConn) {
+func (l *Listener) refuseBusy(conn net.Conn) {
 	peer, ok := l.admit(conn)
 	if !ok {
 		return
@@ -243,6 +242,21 @@ func (l *Listener) refuseBusy(conn *net.UnixConn) {
 	if err == nil {
 		_ = writeLine(conn, line) // somebody who left needs no answer
 	}
+}
+
+// capacity returns how many conversations there may be: each has two file
+// descriptors, its connection and its peer, and some are kept for files,
+// workers and the connection that is told that we are busy.
+func (l *Listener) capacity() int {
+	const kept = 24
+	limit := maxConversations
+	if l.o.MaxConversations > 0 {
+		limit = l.o.MaxConversations
+	}
+	if files := openFiles(); files > 0 {
+		limit = min(limit, (int(files)-kept)/2) //nolint:gosec // openFiles is below 1<<20
+	}
+	return max(limit, 1)
 }
 
 // backoff is the wait after a failed accept: 5 ms, doubled up to a second.

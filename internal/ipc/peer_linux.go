@@ -9,16 +9,20 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
+// processHandle is a pidfd.
+type processHandle = *os.File
+
 // identify returns the peer of conn. It wraps errForeign for any other user:
 // uid 0 is one too. Nothing is read from conn or written to it.
-func identify(conn *net.UnixConn) (Peer, error) { return identifyBy(conn, socketPidfd) }
+func identify(conn net.Conn) (Peer, error) { return identifyBy(conn, socketPidfd) }
 
-func identifyBy(conn *net.UnixConn, pidfd func(fd, pid int) (int, error)) (p Peer, err error) {
-	raw, err := conn.SyscallConn()
+func identifyBy(conn net.Conn, pidfd func(fd, pid int) (int, error)) (p Peer, err error) {
+	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:errcheck // every socket is one
 	if err != nil {
 		return Peer{}, err
 	}

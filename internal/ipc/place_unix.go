@@ -22,7 +22,7 @@ import (
 type place struct {
 	path, lockPath string
 	dir, lock      *os.File
-	socket         *net.UnixListener
+	socket         net.Listener
 	inode          inode // of the socket
 }
 
@@ -36,6 +36,9 @@ func inodeOf(st *unix.Stat_t) inode {
 // takePlace locks and binds. The lock comes first: what is at the socket path
 // is touched by its holder only.
 func takePlace(path, lockPath string) (*place, error) {
+	if filepath.Dir(path) != filepath.Dir(lockPath) {
+		return nil, fmt.Errorf("the lock file %s is in another directory", lockPath)
+	}
 	dir, err := openDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -169,10 +172,10 @@ func (p *place) bind() error {
 	if err != nil {
 		return err
 	}
-	p.socket = l.(*net.UnixListener) //nolint:errcheck // what the network "unix" returns
 	// Close would remove whatever stands at the path by then: the socket of
 	// our successor.
-	p.socket.SetUnlinkOnClose(false)
+	l.(*net.UnixListener).SetUnlinkOnClose(false) //nolint:errcheck // what the network "unix" returns
+	p.socket = l
 	if err := p.verify(); err != nil {
 		return errors.Join(err, p.socket.Close())
 	}
@@ -268,18 +271,11 @@ func (p *place) stop() {
 // release gives up the lock.
 func (p *place) release() error { return errors.Join(p.lock.Close(), p.dir.Close()) }
 
-// capacity returns how many conversations there may be: each has two file
-// descriptors, its connection and its peer, and some are kept for files,
-// workers and the connection that is told that we are busy.
-func (l *Listener) capacity() int {
-	const kept = 24
-	limit := maxConversations
-	if l.o.MaxConversations > 0 {
-		limit = l.o.MaxConversations
-	}
+// openFiles returns the limit of open files, or 0 if there is none.
+func openFiles() uint64 {
 	var files unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && files.Cur < 1<<20 {
-		limit = min(limit, (int(files.Cur)-kept)/2)
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil || files.Cur >= 1<<20 {
+		return 0
 	}
-	return max(limit, 1)
+	return files.Cur
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build unix
-
 package ipc
 
 import (
@@ -12,11 +10,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // How long the steps of a worker may take. The worker holds itself to them;
@@ -99,25 +95,20 @@ func (w WorkerCommand) run(ctx context.Context, op string, limit time.Duration, 
 	defer stop()
 	out, complaints := capped{limit: MaxLine}, capped{limit: maxStderr}
 	cmd := exec.CommandContext(ctx, w.Path)
-	cmd.Env, cmd.Dir = w.Env, "/"
+	cmd.Env, cmd.Dir = w.Env, filepath.VolumeName(w.Path)+"/"
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would hand ours on
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), &out, &complaints
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = drainTime
-	if err := cmd.Start(); err != nil {
+	wait, err := StartGroup(cmd)
+	if err != nil {
 		return nil, &Error{
 			Code: CodeInternal, Message: fmt.Sprintf("start worker for %s: %v", op, err),
 			Hint: "broker-vault stands beside broker and brokerd: is the installation whole?", cause: err,
 		}
 	}
-	// A worker leaves nobody behind. Its group is ended before it is waited
-	// for: until then its number can be no other group's.
-	exited := awaitExit(cmd.Process.Pid)
-	_ = killGroup(cmd.Process.Pid) // fails when nobody is left
-	err := errors.Join(exited, cmd.Wait())
+	err = wait() // a worker leaves nobody behind
 	w.logComplaints(op, &complaints)
 	return readReply(ctx, op, &out, err, code)
 }
@@ -201,9 +192,6 @@ func (w WorkerCommand) logComplaints(op string, c *capped) {
 
 // secretAlphabet is what keys and tokens of AWS are made of.
 const secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/+=_-"
-
-// killGroup ends the process group that pid leads.
-func killGroup(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }
 
 // capped keeps the first bytes that are written to it and drops the rest: a
 // writer that failed would end a worker in the midst of its work.
