@@ -17,6 +17,7 @@ type conversation interface {
 	Decode(v any) error
 	CanAsk() bool
 	Prompt(ctx context.Context, p ipc.Prompt) (string, error)
+	Sit() error
 }
 
 var _ conversation = (*ipc.Conversation)(nil)
@@ -87,9 +88,9 @@ func (b *Broker) serve(ctx context.Context, op operation, r ipc.Request, c conve
 // callerOf says how the other end of a conversation can be asked.
 func callerOf(r ipc.Request, c conversation) caller {
 	if !c.CanAsk() {
-		return caller{}
+		return caller{sit: c.Sit}
 	}
-	return caller{ask: r.Ask, prompt: c.Prompt}
+	return caller{ask: r.Ask, prompt: c.Prompt, sit: c.Sit}
 }
 
 // planner looks at the files and returns what plans are made from now.

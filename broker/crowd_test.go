@@ -162,3 +162,27 @@ func (c *crowd) checkEmpty(t *testing.T) {
 		}
 	}
 }
+
+// TestFullHouse: a caller that finds no seat is turned away before anything is
+// done for it, unless what it wants is in memory.
+func TestFullHouse(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		full := &ipc.Error{Code: ipc.CodeBusy, Message: "full"}
+		run, _ := r.operation(ipc.OpCredentials)
+		params := []byte(`{"profile":"dev"}`)
+		_, err := r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials}, &talk{params: params, full: full})
+		if !hasCode(err, ipc.CodeBusy) {
+			t.Errorf("with a cold cache: %v, want %s", err, ipc.CodeBusy)
+		}
+		if s := do[ipc.Status](r, ipc.OpStatus, nil); len(s.Pending) != 0 {
+			t.Errorf("a prompt was begun: %+v", s.Pending)
+		}
+		h := r.helper("dev")
+		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Code: r.aws.code(annMFA, 0)})
+		<-h.done
+		_, err = r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials}, &talk{params: params, full: full})
+		if err != nil {
+			t.Errorf("from memory: %v", err)
+		}
+	})
+}

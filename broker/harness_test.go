@@ -367,6 +367,7 @@ type talk struct {
 	prompts chan ipc.Prompt // nil: it cannot ask
 	answers chan string
 	gone    <-chan struct{}
+	full    error // what Sit returns
 }
 
 func (c *talk) Decode(v any) error {
@@ -380,6 +381,8 @@ func (c *talk) Decode(v any) error {
 }
 
 func (c *talk) CanAsk() bool { return c.prompts != nil }
+
+func (c *talk) Sit() error { return c.full }
 
 var errHungUp = errors.New("the client hung up")
 

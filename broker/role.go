@@ -29,6 +29,14 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 	if e := b.ready(p); e != nil {
 		return e, nil
 	}
+	if c.sit != nil {
+		if err := c.sit(); err != nil {
+			if e := b.lastValid(p); e != nil {
+				return e, nil
+			}
+			return nil, err
+		}
+	}
 	renewing, stop := ctx, context.CancelFunc(func() {})
 	if b.lastValid(p) != nil && !p.want.insists {
 		renewing, stop = context.WithTimeout(ctx, renewPatience)

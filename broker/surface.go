@@ -27,6 +27,8 @@ type caller struct {
 	// prompt puts a question to the caller's user. Its context withdraws the
 	// question. nil: the caller cannot ask.
 	prompt func(ctx context.Context, p ipc.Prompt) (string, error)
+	// sit asks for leave to wait, see ipc.Conversation.Sit. nil: it is given.
+	sit func() error
 	// answers is true for broker mfa, whose user came to answer.
 	answers bool
 }

@@ -126,6 +126,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		return nil, fmt.Errorf("find the name of this host: %w", err)
 	}
 	bus := ipc.SessionBus(filepath.Join("/run/user", strconv.Itoa(uid)), os.Getenv("DBUS_SESSION_BUS_ADDRESS"), uid)
+	calls := newCalls()
 	own := commandEnviron(os.Environ(), bus, d.places.Home)
 	return broker.New(broker.Options{
 		Version:        version,
@@ -136,8 +137,8 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		ProcDir:        "/proc",
 		BusAddress:     bus,
 		CommandEnviron: func() ([]string, error) { return recordedEnviron(d.places.EnvironmentFile, own, uid) },
-		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, d.log),
-		STS:            awsSTS{},
+		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
+		STS:            awsSTS{calls},
 		Clock:          clock{},
 		Log:            d.log,
 		Places: broker.Places{

@@ -17,12 +17,17 @@ import (
 
 // awsSTS calls AWS with temporary credentials. A client is made for each call:
 // it keeps no connection, and so a new certificate bundle is used at once.
-type awsSTS struct{}
+type awsSTS struct{ calls calls }
 
 var _ broker.STS = awsSTS{}
 
 // Reach implements broker.STS.
-func (awsSTS) Reach(ctx context.Context, to ipc.AWS) (time.Duration, error) {
+func (s awsSTS) Reach(ctx context.Context, to ipc.AWS) (time.Duration, error) {
+	end, err := s.calls.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
 	client, err := dial(to)
 	if err != nil {
 		return 0, err
@@ -32,7 +37,12 @@ func (awsSTS) Reach(ctx context.Context, to ipc.AWS) (time.Duration, error) {
 }
 
 // AssumeRole implements broker.STS.
-func (awsSTS) AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in broker.AssumeRoleInput) (credproc.Credentials, error) {
+func (s awsSTS) AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in broker.AssumeRoleInput) (credproc.Credentials, error) {
+	end, err := s.calls.begin(ctx)
+	if err != nil {
+		return credproc.Credentials{}, err
+	}
+	defer end()
 	client, err := dial(to)
 	if err != nil {
 		return credproc.Credentials{}, err

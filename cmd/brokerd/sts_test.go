@@ -53,7 +53,7 @@ func TestAssumeRole(t *testing.T) {
 		t.Fatal("the pretend account has no role that trusts everybody in it")
 	}
 	in := broker.AssumeRoleInput{RoleARN: role.ARN, RoleSessionName: "ann", DurationSeconds: 900, Tags: map[string]string{"b": "2", "a": "1"}}
-	got, err := awsSTS{}.AssumeRole(t.Context(), to, session, in)
+	got, err := awsSTS{newCalls()}.AssumeRole(t.Context(), to, session, in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +61,12 @@ func TestAssumeRole(t *testing.T) {
 		t.Errorf("credentials are %+v", got)
 	}
 	in.DurationSeconds = 43200
-	_, err = awsSTS{}.AssumeRole(t.Context(), to, got, in)
+	_, err = awsSTS{newCalls()}.AssumeRole(t.Context(), to, got, in)
 	if !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDuration}) && !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDenied}) {
 		t.Errorf("12 hours from a role: %v", err)
 	}
 	in.RoleARN = "arn:aws:iam::" + server.AccountID() + ":role/nowhere"
-	_, err = awsSTS{}.AssumeRole(t.Context(), to, session, in)
+	_, err = awsSTS{newCalls()}.AssumeRole(t.Context(), to, session, in)
 	if !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDenied}) {
 		t.Errorf("a role that does not exist: %v", err)
 	}
@@ -77,7 +77,7 @@ func TestReachAndSettings(t *testing.T) {
 	if err := server.Set("now=+2h"); err != nil {
 		t.Fatal(err)
 	}
-	offset, err := awsSTS{}.Reach(t.Context(), to)
+	offset, err := awsSTS{newCalls()}.Reach(t.Context(), to)
 	if err != nil || (offset-2*time.Hour).Abs() > 2*time.Second {
 		t.Errorf("offset is %v (%v), want about 2h", offset, err)
 	}
@@ -85,11 +85,11 @@ func TestReachAndSettings(t *testing.T) {
 		string(ipc.CodeAWSRegion):    {Region: "evil.example/"},
 		string(ipc.CodeConfigBroken): {Region: "eu-west-1", CABundle: filepath.Join(t.TempDir(), "none.pem")},
 	} {
-		_, err := awsSTS{}.Reach(t.Context(), bad)
+		_, err := awsSTS{newCalls()}.Reach(t.Context(), bad)
 		if !errors.Is(err, &ipc.Error{Code: ipc.Code(name)}) {
 			t.Errorf("Reach with %+v: %v, want code %s", bad, err, name)
 		}
-		_, err = awsSTS{}.AssumeRole(t.Context(), bad, session, broker.AssumeRoleInput{})
+		_, err = awsSTS{newCalls()}.AssumeRole(t.Context(), bad, session, broker.AssumeRoleInput{})
 		if !errors.Is(err, &ipc.Error{Code: ipc.Code(name)}) {
 			t.Errorf("AssumeRole with %+v: %v, want code %s", bad, err, name)
 		}

@@ -23,6 +23,8 @@ type worker struct {
 	more []string // variables beside the fixed ones
 	log  *slog.Logger
 	held *os.File // keeps what path leads to; nil if path is that of the file
+
+	calls calls
 }
 
 var _ broker.Worker = (*worker)(nil)
@@ -30,8 +32,8 @@ var _ broker.Worker = (*worker)(nil)
 // newWorker returns a worker that starts the program at path. It holds the file
 // open and starts that one: after an upgrade this daemon goes on with the
 // worker that it came with, and never talks to another version.
-func newWorker(path, home, bus string, log *slog.Logger) *worker {
-	w := &worker{path: path, home: home, bus: bus, log: log}
+func newWorker(path, home, bus string, calls calls, log *slog.Logger) *worker {
+	w := &worker{path: path, home: home, bus: bus, calls: calls, log: log}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		w.more = []string{"GOCOVERDIR=" + dir}
 	}
@@ -105,6 +107,11 @@ func (w *worker) decode(ctx context.Context, op string, p ipc.ItemParams, result
 }
 
 func (w *worker) run(ctx context.Context, op string, store ipc.Store, params any) (json.RawMessage, error) {
+	end, err := w.calls.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	return ipc.WorkerCommand{
 		Path:   w.path,
 		Env:    ipc.WorkerEnv(store, w.home, w.bus, w.more...),

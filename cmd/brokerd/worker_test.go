@@ -41,7 +41,7 @@ func fakeWorker(t *testing.T, reply string) (*worker, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	w := newWorker(path, "/home/ann", "unix:path=/bus", slog.New(slog.NewTextHandler(&log, nil)))
+	w := newWorker(path, "/home/ann", "unix:path=/bus", newCalls(), slog.New(slog.NewTextHandler(&log, nil)))
 	w.more = []string{asWorker + "=" + reply}
 	t.Cleanup(func() { _ = w.held.Close() })
 	// The program that is started is the one that was there at the start.
@@ -115,7 +115,7 @@ func TestWorkerAnswers(t *testing.T) {
 }
 
 func TestWorkerThatIsNotThere(t *testing.T) {
-	w := newWorker(filepath.Join(t.TempDir(), "broker-vault"), "/h", "", slog.New(slog.DiscardHandler))
+	w := newWorker(filepath.Join(t.TempDir(), "broker-vault"), "/h", "", newCalls(), slog.New(slog.DiscardHandler))
 	_, err := w.CallerIdentity(t.Context(), ipc.ItemParams{})
 	if !errors.Is(err, &ipc.Error{Code: ipc.CodeInternal}) {
 		t.Errorf("error is %v, want code internal", err)

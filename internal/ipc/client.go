@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"time"
 )
 
 // Client talks to a daemon. Each call is one connection. The zero value with a
@@ -57,12 +59,54 @@ func (c *Client) Call(ctx context.Context, op string, params, result any) error 
 // Converse has one conversation. V and Client of req are filled in. Without a
 // Surface every prompt is declined and events are dropped.
 //
+// A daemon that is busy has done nothing: it is asked again, at growing and
+// uneven intervals, until the deadline of req or of ctx, or for busyTime.
+//
 // The error is an *Error: the daemon's own; CodeNoDaemon if there is none, or
 // if it went away before it answered, which errors.Is tells apart by
 // io.ErrUnexpectedEOF; CodeForeignDaemon if the socket is not of this user;
 // CodeDeadline if the deadline of ctx passed. When ctx was cancelled it is the
 // cause of that.
 func (c *Client) Converse(ctx context.Context, req Request, s Surface) (json.RawMessage, error) {
+	wait, patience := 100*time.Millisecond, busyTime
+	if req.Deadline > 0 {
+		patience = time.Duration(req.Deadline) * time.Second
+	}
+	for {
+		answer, err := c.converse(ctx, req, s)
+		if !errors.Is(err, &Error{Code: CodeBusy}) || patience <= 0 {
+			return answer, err
+		}
+		pause := wait/2 + rand.N(wait/2) //nolint:gosec // spreads the callers, hides nothing
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, err // says more than that time is up
+			}
+			return nil, context.Cause(ctx)
+		}
+		wait = min(wait*2, maxBusyWait)
+		patience -= pause
+		if req.Deadline > 0 {
+			req.Deadline = max(int((patience+time.Second-1)/time.Second), 1)
+		}
+	}
+}
+
+const (
+	// busyTime is how long a client without a deadline comes back to a daemon
+	// that is busy.
+	busyTime = 50 * time.Second
+	// maxBusyWait is the longest pause between two tries: a thousand callers
+	// then cost the daemon some hundred short conversations a second.
+	maxBusyWait = 2 * time.Second
+)
+
+// converse is one try.
+func (c *Client) converse(ctx context.Context, req Request, s Surface) (json.RawMessage, error) {
 	req.V, req.Client = Protocol, c.Name
 	line, err := encodeLine(req)
 	if err != nil {

@@ -33,6 +33,7 @@ type Conversation struct {
 	Request Request
 	Peer    Peer // zero in a worker
 
+	guest   *guest             // nil: there is room without end
 	server  string             // "brokerd 1.2.0"
 	write   func([]byte) error // one whole line, within its deadline
 	answers bool               // the client's lines after the first are read
@@ -59,6 +60,12 @@ func (q *question) fits(a Answer) bool {
 
 // CanAsk reports whether the client says that it can ask its user.
 func (c *Conversation) CanAsk() bool { return c.answers && c.Request.Ask != AskNowhere }
+
+// Sit asks for leave to take long: to wait for AWS, or for a person. What is
+// answered from memory needs none. The error has CodeBusy when too many wait
+// already; the handler must then return it, having done nothing, and the client
+// comes back.
+func (c *Conversation) Sit() error { return c.guest.sit(c.Request.Ask) }
 
 // Decode reads the parameters of the request into v. Missing parameters are an
 // empty object, unknown ones are ignored. The error has CodeUsage and does not

@@ -300,7 +300,7 @@ func FuzzServe(f *testing.F) {
 		go func() {
 			defer close(done)
 			s := server{name: "brokerd 1.2.0", log: (&logBuffer{}).logger(), budget: make(chan struct{}, 1)}
-			s.serve(t.Context(), conn, Peer{}, testHandler)
+			s.serve(t.Context(), conn, Peer{}, nil, testHandler)
 		}()
 		if err := client.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)

@@ -41,7 +41,8 @@
 //	client    name and version of the program, for messages
 //
 // C has 5 seconds to send it. A C that connects and sends nothing whole is
-// disconnected without a word. A v or an op that S does not know is the error
+// disconnected without a word, or with the error "busy" if its place is needed
+// before. A v or an op that S does not know is the error
 // "protocol", whose message names both sides' versions. The number v grows when
 // an old side would misunderstand a new one; S then goes on speaking v-1.
 //
@@ -71,7 +72,10 @@
 //
 // C hangs up by closing the connection, also for writing only. S then gives up
 // what it did for C alone. S drops a C that leaves a line unread for 2 seconds.
-// A C above the limit of conversations gets the error "busy".
+//
+// The error "busy" says that nothing was done for C, because S has more clients
+// than places, or more that must wait than seats. C asks again, after pauses
+// that grow and are uneven, until its own deadline.
 //
 // # Who is there
 //

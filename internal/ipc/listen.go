@@ -31,9 +31,9 @@ type ListenOptions struct {
 	Socket, LockFile string
 	Name             string // "brokerd 1.2.0", for messages
 	Log              *slog.Logger
-	// MaxConversations bounds the conversations at one time; more are told
-	// that the daemon is busy. 0 is 1024. It is lowered where the limit of
-	// open files is lower.
+	// MaxConversations bounds the conversations at one time; see guests for
+	// what happens to more. 0 is 1024. It is lowered where the limit of open
+	// files is lower.
 	MaxConversations int
 }
 
@@ -145,7 +145,7 @@ func (l *Listener) Serve(ctx context.Context, h Handler) error {
 	defer end(nil)
 	running.Go(func() { l.watch(ctx, end) })
 
-	places := make(chan struct{}, l.capacity())
+	house := newGuests(l.capacity())
 	var wait backoff
 	for {
 		socket := l.current()
@@ -167,13 +167,12 @@ func (l *Listener) Serve(ctx context.Context, h Handler) error {
 			wait.sleep(ctx)
 			continue
 		}
-		select {
-		case places <- struct{}{}:
+		if g := house.enter(ctx, conn); g != nil {
 			running.Go(func() {
-				defer func() { <-places }()
-				l.converse(ctx, conn, h)
+				defer g.leave()
+				l.converse(ctx, conn, g, h)
 			})
-		default:
+		} else {
 			l.refuseBusy(conn)
 		}
 	}
@@ -201,13 +200,13 @@ func (l *Listener) watch(ctx context.Context, end context.CancelCauseFunc) {
 }
 
 // converse has one conversation, if the peer is this user.
-func (l *Listener) converse(ctx context.Context, conn net.Conn, h Handler) {
+func (l *Listener) converse(ctx context.Context, conn net.Conn, g *guest, h Handler) {
 	peer, ok := l.admit(conn)
 	if !ok {
 		return
 	}
 	defer peer.close()
-	l.server.serve(ctx, conn, peer, h)
+	l.server.serve(ctx, conn, peer, g, h)
 }
 
 // admit identifies the peer before a byte is read or written. Anybody else
@@ -234,29 +233,9 @@ func (l *Listener) refuseBusy(conn net.Conn) {
 	defer peer.close()
 	defer func() { _ = conn.Close() }() // the one line fits into the socket's buffer
 	l.o.Log.Warn("too many conversations", "pid", peer.PID)
-	line, err := encodeLine(Reply{Error: &Error{
-		Code:    CodeBusy,
-		Message: "the daemon has too many conversations at once",
-		Hint:    "try again when some have ended: broker status shows who waits for a code",
-	}})
-	if err == nil {
+	if line, err := encodeLine(Reply{Error: errFull}); err == nil {
 		_ = writeLine(conn, line) // somebody who left needs no answer
 	}
-}
-
-// capacity returns how many conversations there may be: each has two file
-// descriptors, its connection and its peer, and some are kept for files,
-// workers and the connection that is told that we are busy.
-func (l *Listener) capacity() int {
-	const kept = 24
-	limit := maxConversations
-	if l.o.MaxConversations > 0 {
-		limit = l.o.MaxConversations
-	}
-	if files := openFiles(); files > 0 {
-		limit = min(limit, (int(files)-kept)/2) //nolint:gosec // openFiles is below 1<<20
-	}
-	return max(limit, 1)
 }
 
 // backoff is the wait after a failed accept: 5 ms, doubled up to a second.

@@ -213,47 +213,6 @@ func TestF35KilledDaemonIsReplaced(t *testing.T) {
 	}
 }
 
-func TestTooManyConversations(t *testing.T) {
-	dir := filepath.Join(testDir(t), "broker")
-	o := options(dir, t.Output())
-	o.MaxConversations = 2
-	l, err := Listen(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- l.Serve(ctx, testHandler) }()
-	client := &Client{Socket: o.Socket}
-	wctx, leave := context.WithCancel(t.Context())
-	left := make(chan error)
-	for range 2 {
-		go func() {
-			for { // the calls below take a place now and then
-				err := client.Call(wctx, "wait", nil, nil)
-				if !errors.Is(err, &Error{Code: CodeBusy}) {
-					left <- err
-					return
-				}
-			}
-		}()
-	}
-	waitFor(t, "the daemon to be busy", func() bool {
-		return errors.Is(client.Call(t.Context(), OpHello, nil, nil), &Error{Code: CodeBusy})
-	})
-	leave()
-	for range 2 {
-		if err := <-left; !errors.Is(err, context.Canceled) {
-			t.Errorf("waiting client: %v", err)
-		}
-	}
-	waitFor(t, "service again", func() bool { return client.Call(t.Context(), OpHello, nil, nil) == nil })
-	cancel()
-	if err := errors.Join(<-done, l.Close()); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestF42OutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	daemon, dir := startDaemon(t, testExe(t), 0, "IPC_TEST_NOFILE=64")
@@ -276,18 +235,10 @@ func TestF42OutOfDescriptors(t *testing.T) {
 		t.Errorf("the log says %d times that nothing can be accepted", n)
 	}
 	daemon.tell(t, "free")
-	served := 0
 	for range 100 {
-		err := <-results
-		switch {
-		case err == nil:
-			served++
-		case !errors.Is(err, &Error{Code: CodeBusy}):
+		if err := <-results; err != nil {
 			t.Errorf("a client that waited: %v", err)
 		}
-	}
-	if served == 0 {
-		t.Error("nobody was served")
 	}
 	hello(t, dir)
 }

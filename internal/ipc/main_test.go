@@ -143,6 +143,12 @@ func testHandler(ctx context.Context, c *Conversation) (json.RawMessage, error) 
 			}
 		}
 		return json.RawMessage("{\n  \"rows\": 3\n}\n"), nil
+	case "sit":
+		if err := c.Sit(); err != nil {
+			return nil, err
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
 	case "wait":
 		<-ctx.Done()
 		return nil, fmt.Errorf("wait: %w", ctx.Err())

@@ -279,3 +279,21 @@ func openFiles() uint64 {
 	}
 	return files.Cur
 }
+
+// isSilent reports whether nothing that conn was sent waits to be read.
+func isSilent(conn net.Conn) bool {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false // closed: it is about to leave
+	}
+	silent := false
+	err = raw.Control(func(fd uintptr) {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		silent = errors.Is(err, unix.EAGAIN)
+	})
+	return err == nil && silent
+}

@@ -52,14 +52,15 @@ type server struct {
 // the peer; Listener does this for real clients, and tests use it in memory.
 func ServeConn(ctx context.Context, conn net.Conn, peer Peer, h Handler) {
 	s := server{name: "brokerd", log: slog.New(slog.DiscardHandler)}
-	s.serve(ctx, conn, peer, h)
+	s.serve(ctx, conn, peer, nil, h)
 }
 
-func (s server) serve(ctx context.Context, conn net.Conn, peer Peer, h Handler) {
+func (s server) serve(ctx context.Context, conn net.Conn, peer Peer, g *guest, h Handler) {
 	lines := newLineReader(conn, s.budget)
 	defer lines.release()
 	c := &Conversation{
 		Peer:    peer,
+		guest:   g,
 		server:  s.name,
 		answers: true,
 		write: func(line []byte) error {
@@ -80,6 +81,9 @@ func (s server) serve(ctx context.Context, conn net.Conn, peer Peer, h Handler) 
 	line, err := lines.next()
 	if err == nil && !first.Stop() {
 		err = errGone // its line came with the deadline
+	}
+	if full := g.spoke(); full != nil {
+		err = full
 	}
 	if err == nil {
 		err = c.begin(line)
@@ -183,7 +187,7 @@ func (c *Conversation) listen(lines *lineReader) error {
 }
 
 // refuse ends a conversation that did not begin. Somebody who connected and
-// said nothing is told nothing.
+// said nothing is told nothing, unless the place was needed.
 func (s server) refuse(c *Conversation, err error) {
 	var e *Error
 	switch {

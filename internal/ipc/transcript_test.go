@@ -90,7 +90,7 @@ func replay(t *testing.T, script []string) []string {
 	s := server{name: "brokerd 1.2.0", log: slog.New(slog.DiscardHandler), budget: make(chan struct{}, 1)}
 	go func() {
 		defer close(done)
-		s.serve(t.Context(), conn, Peer{PID: 4711}, testHandler)
+		s.serve(t.Context(), conn, Peer{PID: 4711}, nil, testHandler)
 	}()
 	t.Cleanup(func() { <-done })
 	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
