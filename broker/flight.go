@@ -295,7 +295,7 @@ func (f *flight) run(ctx, asking context.Context) (*entry, error) {
 // lostOnTheWay reports whether a code was sent and nothing is known of it: the
 // next code may well work.
 func lostOnTheWay(err error) bool {
-	return coded(err).Spent && hasCode(err, ipc.CodeAWSThrottled, ipc.CodeAWSUnreachable, ipc.CodeAWSUnavailable,
+	return coded(err).Spent && hasCode(err, ipc.CodeAWSThrottled, ipc.CodeAWSUnreachable, ipc.CodeAWSSlow, ipc.CodeAWSUnavailable,
 		ipc.CodeAWSGarbage, ipc.CodeAWSFailed, ipc.CodeInternal, ipc.CodeDeadline)
 }
 

@@ -141,7 +141,7 @@ func TestUsedCodesAreForgotten(t *testing.T) {
 // TestF28CodesAreSentOnce: whatever becomes of the call, the code stays behind.
 func TestF28CodesAreSentOnce(t *testing.T) {
 	for _, code := range []ipc.Code{
-		ipc.CodeAWSThrottled, ipc.CodeAWSUnreachable, ipc.CodeAWSUnavailable, ipc.CodeAWSGarbage,
+		ipc.CodeAWSThrottled, ipc.CodeAWSUnreachable, ipc.CodeAWSSlow, ipc.CodeAWSUnavailable, ipc.CodeAWSGarbage,
 		ipc.CodeAWSFailed, ipc.CodeInternal, ipc.CodeDeadline,
 	} {
 		t.Run(string(code), func(t *testing.T) {

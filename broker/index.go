@@ -197,7 +197,7 @@ func exists(path string) bool {
 func (x *index) writeLocked(next *state) error {
 	next.Generation++
 	if err := atomicfile.MkdirAll(filepath.Dir(x.path), 0o700); err != nil {
-		return fail(ipc.CodeStorage, "", "write the index of keys: %v", err)
+		return fail(ipc.StorageCode(err), "", "write the index of keys: %v", err)
 	}
 	// The generation before first: a crash in between leaves two of one kind.
 	for _, w := range []struct {
@@ -217,7 +217,7 @@ func (x *index) writeLocked(next *state) error {
 			err = atomicfile.Write(w.path, append(data, '\n'), 0o600)
 		}
 		if err != nil {
-			return fail(ipc.CodeStorage, "", "write the index of keys: %v", err)
+			return fail(ipc.StorageCode(err), "", "write the index of keys: %v", err)
 		}
 	}
 	x.state = next

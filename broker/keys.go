@@ -151,7 +151,8 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	}
 	d := doomed{params.Profile, key.AccessKeyID, key.Item}
 	if err := b.deleteItem(ctx, d); err != nil {
-		if hasCode(err, ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainGone, ipc.CodeWrongPassphrase) {
+		if hasCode(err, ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainGone, ipc.CodeWrongPassphrase,
+			ipc.CodeDiskFull, ipc.CodeReadOnly) {
 			// The store did nothing: the key stays, and no later start may
 			// delete what the user was told is there.
 			if uerr := b.index.update(func(s *state) error { s.spare(d.Item); return nil }); uerr != nil {

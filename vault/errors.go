@@ -3,7 +3,6 @@
 package vault
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -24,6 +23,8 @@ var (
 	ErrMismatch        = errors.New("the item is not the one that was stored")
 	ErrWrongPassphrase = errors.New("the passphrase does not open the store")
 	ErrUnsafe          = errors.New("the store could be read or changed by others")
+	ErrFull            = errors.New("the disk is full")
+	ErrReadOnly        = errors.New("the file system is read-only")
 	ErrFailed          = errors.New("the store failed")
 	ErrNoBackend       = errors.New("broker has no such store")
 )
@@ -66,20 +67,23 @@ type AWSError struct {
 func (e *AWSError) Error() string { return e.Message }
 
 // kinds maps the ways in which a store fails to what crosses the process
-// boundary. The first that matches counts.
+// boundary. The first that matches counts. What to do next is known by code,
+// where the failure is shown; a hint here is for a kind that shares its code.
 var kinds = []struct {
 	err  error
 	code ipc.Code
 	hint string
 }{
-	{ErrLocked, ipc.CodeKeychainLocked, "unlock your keyring (logging in to the desktop does it) and try again"},
-	{ErrDenied, ipc.CodeKeychainDenied, "try again and allow broker to use the keyring"},
-	{ErrTimeout, ipc.CodeKeychainTimeout, "look for a dialog of your keyring, or restart its service, and try again"},
-	{ErrGone, ipc.CodeKeychainGone, "start the keyring that broker init chose, and try again"},
-	{ErrWrongPassphrase, ipc.CodeWrongPassphrase, "put back the passphrase file that the vault was made with"},
+	{ErrLocked, ipc.CodeKeychainLocked, ""},
+	{ErrDenied, ipc.CodeKeychainDenied, ""},
+	{ErrTimeout, ipc.CodeKeychainTimeout, ""},
+	{ErrGone, ipc.CodeKeychainGone, ""},
+	{ErrWrongPassphrase, ipc.CodeWrongPassphrase, ""},
 	{ErrMismatch, ipc.CodeKeychainCorrupt, "somebody moved items in the store: rebuild the index: broker recover"},
-	{ErrCorrupt, ipc.CodeKeychainCorrupt, "store the key again: broker add PROFILE --replace"},
-	{ErrNotFound, ipc.CodeKeychainCorrupt, "store the key again: broker add PROFILE --replace"},
+	{ErrCorrupt, ipc.CodeKeychainCorrupt, ""},
+	{ErrNotFound, ipc.CodeKeychainCorrupt, ""},
+	{ErrFull, ipc.CodeDiskFull, ""},
+	{ErrReadOnly, ipc.CodeReadOnly, ""},
 	{ErrExists, ipc.CodeKeychainFailed, "try again: each try gets an item of its own"},
 	{ErrUnsafe, ipc.CodeKeychainFailed, ""},
 	{ErrNoBackend, ipc.CodeUsage, "choose a store for keys: broker init"},
@@ -93,7 +97,7 @@ func wire(err error) *ipc.Error {
 	}
 	var fromAWS *AWSError
 	if errors.As(err, &fromAWS) {
-		return &ipc.Error{Code: fromAWS.Code, Message: err.Error(), Hint: cmp.Or(fromAWS.Hint, awsHints[fromAWS.Code])}
+		return &ipc.Error{Code: fromAWS.Code, Message: err.Error(), Hint: fromAWS.Hint}
 	}
 	out := &ipc.Error{Code: ipc.CodeKeychainFailed, Message: err.Error()}
 	for _, k := range kinds {
@@ -103,27 +107,13 @@ func wire(err error) *ipc.Error {
 		}
 	}
 	if out.Code == ipc.CodeKeychainFailed && isContext(err) {
-		out.Code, out.Hint = ipc.CodeDeadline, "try again"
+		out.Code = ipc.CodeDeadline
 	}
 	var e *Error
 	if errors.As(err, &e) && e.Hint != "" {
 		out.Hint = e.Hint
 	}
 	return out
-}
-
-// awsHints say what to do about a refusal of AWS that a worker meets.
-var awsHints = map[ipc.Code]string{
-	ipc.CodeAWSUnreachable: "check the network, and https_proxy in broker's config",
-	ipc.CodeAWSThrottled:   "wait a little and try again",
-	ipc.CodeAWSDenied:      "ask who manages your AWS account for the permission",
-	ipc.CodeAWSKeyUnknown:  "look in the IAM console: the key may be inactive or deleted",
-	ipc.CodeAWSSecret:      "copy the secret access key again, whole and without blanks",
-	ipc.CodeAWSClock:       "set this machine's clock",
-	ipc.CodeMFAWrong:       "wait for the next code of the device and try again",
-	ipc.CodeMFASerial:      "look up the device with broker add --replace, or set mfa_serial",
-	ipc.CodeAWSUnavailable: "AWS has trouble of its own: try again in a moment",
-	ipc.CodeAWSGarbage:     "check endpoint_url and https_proxy in broker's config: something answers in place of AWS",
 }
 
 func isContext(err error) bool {

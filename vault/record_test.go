@@ -95,7 +95,7 @@ func TestNewName(t *testing.T) {
 	}
 }
 
-// Each kind of failure has one code, and a hint unless the backend gives one.
+// Each kind of failure has one code, and the backend's hint if it gives one.
 func TestWire(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds {

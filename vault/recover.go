@@ -79,7 +79,7 @@ func (w *Worker) confirm(ctx context.Context, to ipc.AWS, r Record, key *ipc.Rec
 	id, err := w.identify(ctx, to, r)
 	if err != nil {
 		key.Error = wire(err)
-		if key.Error.Code == ipc.CodeAWSUnreachable || ctx.Err() != nil {
+		if unreached(key.Error.Code) || ctx.Err() != nil {
 			return err
 		}
 		return nil
@@ -98,4 +98,13 @@ func printable(name string) string {
 		return name
 	}
 	return fmt.Sprintf("%+q", name)
+}
+
+// unreached reports whether AWS cannot be asked at all, whatever the key.
+func unreached(code ipc.Code) bool {
+	switch code {
+	case ipc.CodeAWSUnreachable, ipc.CodeAWSSlow, ipc.CodeAWSCertificate, ipc.CodeAWSProxy:
+		return true
+	}
+	return false
 }

@@ -62,12 +62,12 @@ func TestAssumeRole(t *testing.T) {
 	}
 	in.DurationSeconds = 43200
 	_, err = awsSTS{newCalls()}.AssumeRole(t.Context(), to, got, in)
-	if !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDuration}) && !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDenied}) {
+	if !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDuration}) && !errors.Is(err, &ipc.Error{Code: ipc.CodeRoleDenied}) {
 		t.Errorf("12 hours from a role: %v", err)
 	}
 	in.RoleARN = "arn:aws:iam::" + server.AccountID() + ":role/nowhere"
 	_, err = awsSTS{newCalls()}.AssumeRole(t.Context(), to, session, in)
-	if !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSDenied}) {
+	if !errors.Is(err, &ipc.Error{Code: ipc.CodeRoleDenied}) {
 		t.Errorf("a role that does not exist: %v", err)
 	}
 }
@@ -97,9 +97,9 @@ func TestReachAndSettings(t *testing.T) {
 }
 
 func TestCodedNamesTheCure(t *testing.T) {
-	err := coded(&awsapi.Error{Code: "aws_denied", AWSCode: "AccessDenied", Message: "with an explicit deny", ExplicitDeny: true})
+	err := coded(&awsapi.Error{Code: "config_broken", Message: "ca_bundle: none"})
 	var e *ipc.Error
-	if !errors.As(err, &e) || e.Code != ipc.CodeAWSDenied || !strings.Contains(e.Hint, "administrator") {
+	if !errors.As(err, &e) || e.Code != ipc.CodeConfigBroken || !strings.Contains(e.Hint, "[aws]") {
 		t.Errorf("error is %+v", err)
 	}
 	if coded(nil) != nil {

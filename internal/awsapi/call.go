@@ -19,6 +19,9 @@ const maxPause = 5 * time.Second
 // from: AWS accepts signatures that are up to 15 minutes off.
 const clockStep = time.Minute
 
+// actAssumeRole is the action whose refusals have a code of their own.
+const actAssumeRole = "AssumeRole"
+
 // call is one call of an API action.
 type call struct {
 	action    string   // as AWS spells it, for messages
@@ -56,7 +59,7 @@ func (c *Client) worthRepeating(e *Error, x *exchange) bool {
 		return false
 	}
 	switch e.Code {
-	case codeThrottled, codeUnreachable:
+	case codeThrottled, codeUnreachable, codeProxy:
 		return true
 	case codeClock:
 		return c.learnOffset(x.date)

@@ -189,7 +189,7 @@ func TestProxyComesFromOptions(t *testing.T) {
 	c := mustNew(t, o)
 	addresses := dialled(t, c)
 	_, err := mint(t.Context(), c)
-	e := wantError(t, err, codeUnreachable)
+	e := wantError(t, err, codeProxy)
 	if len(*addresses) != 1 || (*addresses)[0] != "proxy.example:3128" {
 		t.Errorf("dialled %q, want the proxy once", *addresses)
 	}
@@ -214,7 +214,7 @@ func TestCABundleReplacesTheRoots(t *testing.T) {
 	defer s.Close()
 
 	_, err := mint(t.Context(), mustNew(t, testOptions(s.URL)))
-	if e := wantError(t, err, codeUnreachable); e.Sent || !strings.Contains(e.Message, "certificate") {
+	if e := wantError(t, err, codeCertificate); e.Sent || !strings.Contains(e.Message, "certificate") {
 		t.Errorf("Sent %t, %v; want an unsent request and a word on the certificate", e.Sent, e)
 	}
 

@@ -4,8 +4,10 @@ package awsapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"unicode"
@@ -17,8 +19,14 @@ import (
 // The codes of an Error, spelt as those of the conversation protocol.
 const (
 	codeUnreachable = "aws_unreachable"
+	codeSlow        = "aws_slow"
+	codeCertificate = "aws_certificate"
+	codeProxy       = "aws_proxy"
 	codeThrottled   = "aws_throttled"
 	codeDenied      = "aws_denied"
+	codeExplicit    = "aws_explicit_deny"
+	codeQuarantined = "aws_quarantined"
+	codeRoleDenied  = "role_denied"
 	codeKeyUnknown  = "aws_key_unknown"
 	codeSecret      = "aws_secret"
 	codeClock       = "aws_clock"
@@ -44,11 +52,7 @@ type Error struct {
 	RequestID  string
 	// Sent reports that the request may have reached AWS. It is false only
 	// if no connection came about: an MFA code in it is then still unused.
-	Sent bool
-	// ExplicitDeny reports an explicit deny of a policy, which is how AWS
-	// quarantines a leaked key: an administrator must act.
-	ExplicitDeny bool
-
+	Sent  bool
 	cause error
 }
 
@@ -67,10 +71,7 @@ func (e *Error) Error() string {
 // Hint says what to do next where that does not follow from Code; else it is
 // empty.
 func (e *Error) Hint() string {
-	switch {
-	case e.ExplicitDeny:
-		return "a policy denies it on purpose, as AWS does with a key that has leaked: ask an administrator"
-	case e.Code == codeConfig:
+	if e.Code == codeConfig {
 		return "see [aws] in the config of broker"
 	}
 	return ""
@@ -100,7 +101,7 @@ func (k call) judge(ctx context.Context, err error, x *exchange) *Error {
 		e.Message = k.hide(clean(api.ErrorMessage(), 512))
 		e.Code = k.classify(e)
 	case x.status == 0 || errors.Is(err, errCutShort) || ctx.Err() != nil:
-		e.Code, e.Message, e.cause = codeUnreachable, networkText(ctx, err), ctx.Err()
+		e.Code, e.Message, e.cause = networkCode(ctx, err, e.Sent), networkText(ctx, err), ctx.Err()
 	default:
 		e.Code, e.Message = codeGarbage, fmt.Sprintf("the answer (HTTP status %d) is not one of AWS's", x.status)
 	}
@@ -114,8 +115,7 @@ func (k call) classify(e *Error) string {
 	text := strings.ToLower(e.Message)
 	switch e.AWSCode {
 	case "AccessDenied", "AccessDeniedException":
-		e.ExplicitDeny = strings.Contains(text, "explicit deny")
-		return classifyDenied(text)
+		return k.classifyDenied(text)
 	case "SignatureDoesNotMatch", "InvalidSignatureException":
 		if strings.Contains(text, "signature expired") || strings.Contains(text, "signature not yet current") {
 			return codeClock
@@ -148,20 +148,33 @@ func (k call) classify(e *Error) string {
 	return codeFailed
 }
 
-// classifyDenied tells the failures of MFA from a lack of permission.
-func classifyDenied(text string) string {
-	switch {
-	case !strings.Contains(text, "multifactorauthentication failed"):
-		return codeDenied
-	case strings.Contains(text, "invalid mfa one time pass code"):
-		return codeMFAWrong
-	case strings.Contains(text, "unable to validate mfa code"):
-		return codeMFASerial
-	case strings.Contains(text, "must provide both"):
-		return codeMFAUnknown
-	default:
-		return codeDenied
+// quarantine begins the names of the policies that AWS attaches to the user of
+// a key that it found in public, as an ARN in its text shows them.
+// https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCompromisedKeyQuarantineV3.html
+const quarantine = "awscompromisedkeyquarantine"
+
+// classifyDenied tells the failures of MFA, and a policy that denies on
+// purpose, from a lack of permission. Of a role AWS never says what is lacking.
+func (k call) classifyDenied(text string) string {
+	if strings.Contains(text, "multifactorauthentication failed") {
+		switch {
+		case strings.Contains(text, "invalid mfa one time pass code"):
+			return codeMFAWrong
+		case strings.Contains(text, "unable to validate mfa code"):
+			return codeMFASerial
+		case strings.Contains(text, "must provide both"):
+			return codeMFAUnknown
+		}
 	}
+	switch {
+	case strings.Contains(text, quarantine):
+		return codeQuarantined
+	case strings.Contains(text, "explicit deny"):
+		return codeExplicit
+	case k.action == actAssumeRole:
+		return codeRoleDenied
+	}
+	return codeDenied
 }
 
 // hide blots out what the request carried in confidence: a ValidationError
@@ -173,6 +186,23 @@ func (k call) hide(text string) string {
 		}
 	}
 	return text
+}
+
+// networkCode tells whose fault it is that there is no answer. connected says
+// that a connection, TLS included, was there.
+func networkCode(ctx context.Context, err error, connected bool) string {
+	var untrusted *tls.CertificateVerificationError
+	var refused *proxyRefusal
+	var op *net.OpError
+	switch {
+	case errors.As(err, &untrusted):
+		return codeCertificate
+	case errors.As(err, &refused), errors.As(err, &op) && op.Op == "proxyconnect":
+		return codeProxy
+	case connected && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return codeSlow
+	}
+	return codeUnreachable
 }
 
 // networkText says in one line what went wrong with the connection.

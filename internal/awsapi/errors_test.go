@@ -41,7 +41,7 @@ func TestErrorsOfAWS(t *testing.T) {
 			c, _ := serve(t, refuse(test.status, test.code, test.message))
 			_, err := mint(t.Context(), c)
 			e := wantError(t, err, test.want)
-			if e.AWSCode != test.code || e.HTTPStatus != test.status || e.Action != "GetSessionToken" || e.ExplicitDeny {
+			if e.AWSCode != test.code || e.HTTPStatus != test.status || e.Action != "GetSessionToken" {
 				t.Errorf("error is %#v", e)
 			}
 			if want := strings.TrimSpace(strings.ReplaceAll(test.message, "&apos;", "'")); e.Message != want {
@@ -60,12 +60,22 @@ func TestErrorsOfAWS(t *testing.T) {
 	}
 }
 
-func TestQuarantineIsAnExplicitDeny(t *testing.T) {
-	c, _ := serve(t, refuse(403, "AccessDenied", "User: arn:aws:iam::111122223333:user/ann is not authorized to perform: sts:GetSessionToken "+
-		"with an explicit deny in an identity-based policy: arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"))
-	_, err := mint(t.Context(), c)
-	if e := wantError(t, err, codeDenied); !e.ExplicitDeny {
-		t.Errorf("ExplicitDeny is false: %v", e)
+// TestDenialsAreToldApart: a code says no more than AWS's text does.
+func TestDenialsAreToldApart(t *testing.T) {
+	const who = "User: arn:aws:iam::111122223333:user/ann is not authorized to perform: sts:"
+	for _, test := range []struct{ name, message, session, role string }{
+		{"AWS names its quarantine", who + "X with an explicit deny in an identity-based policy: arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3", codeQuarantined, codeQuarantined},
+		{"a policy without a name", who + "X with an explicit deny in an identity-based policy", codeExplicit, codeExplicit},
+		{"no reason given", who + "X on resource: " + testRole, codeDenied, codeRoleDenied},
+		{"no policy allows it", who + "X because no identity-based policy allows the sts:X action", codeDenied, codeRoleDenied},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, _ := serve(t, refuse(403, "AccessDenied", test.message))
+			_, err := mint(t.Context(), c)
+			wantError(t, err, test.session)
+			_, err = c.Temporary(testSession).AssumeRole(t.Context(), AssumeRoleInput{RoleARN: testRole, RoleSessionName: "ann", DurationSeconds: 900})
+			wantError(t, err, test.role)
+		})
 	}
 }
 

@@ -140,7 +140,7 @@ func TestAgainstThePretendAccount(t *testing.T) {
 	_, err = p.client.Temporary(session).AssumeRole(ctx, AssumeRoleInput{RoleARN: p.role("dev").ARN, RoleSessionName: "ann", DurationSeconds: 43200})
 	wantError(t, err, codeDuration)
 	_, err = p.client.Temporary(session).AssumeRole(ctx, AssumeRoleInput{RoleARN: p.role("dev-external").ARN, RoleSessionName: "ann", DurationSeconds: 900})
-	wantError(t, err, codeDenied)
+	wantError(t, err, codeRoleDenied)
 	_, err = p.client.Temporary(session).GetSessionToken(ctx, SessionTokenInput{DurationSeconds: 900})
 	wantError(t, err, codeDenied)
 }
@@ -172,6 +172,8 @@ func TestRefusalsOfThePretendAccount(t *testing.T) {
 		{"fail.GetSessionToken=ExpiredToken", func() error { return ask(p.client.LongLived(p.keys())) }, codeExpired},
 		{"drop.GetSessionToken=before", func() error { return ask(p.client.LongLived(p.keys())) }, codeUnreachable},
 		{"drop.GetSessionToken=after", func() error { return ask(p.client.LongLived(p.keys())) }, codeUnreachable},
+		{"policy=quarantine", func() error { return ask(p.client.LongLived(p.keys())) }, codeQuarantined},
+		{"policy=deny:GetSessionToken", func() error { return ask(p.client.LongLived(p.keys())) }, codeExplicit},
 		{"body.GetSessionToken=garbage", func() error { return ask(p.client.LongLived(p.keys())) }, codeGarbage},
 		{"body.GetSessionToken=html", func() error { return ask(p.client.LongLived(p.keys())) }, codeGarbage},
 		{"body.GetSessionToken=huge", func() error { return ask(p.client.LongLived(p.keys())) }, codeGarbage},
@@ -187,15 +189,6 @@ func TestRefusalsOfThePretendAccount(t *testing.T) {
 				t.Errorf("the code was sent %d times", n)
 			}
 		})
-	}
-}
-
-func TestQuarantineOfThePretendAccount(t *testing.T) {
-	p := newPretend(t)
-	p.set("policy=quarantine")
-	_, err := p.client.LongLived(p.keys()).GetSessionToken(t.Context(), SessionTokenInput{DurationSeconds: 900})
-	if e := wantError(t, err, codeDenied); !e.ExplicitDeny {
-		t.Errorf("ExplicitDeny is false: %v", e)
 	}
 }
 

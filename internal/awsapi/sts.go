@@ -74,7 +74,7 @@ type Tag struct {
 // to be of the role's account.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 func (c *Caller) AssumeRole(ctx context.Context, in AssumeRoleInput) (credproc.Credentials, error) {
-	k := call{action: "AssumeRole", once: in.TokenCode != "", temporary: c.temporary, hidden: []string{in.TokenCode}}
+	k := call{action: actAssumeRole, once: in.TokenCode != "", temporary: c.temporary, hidden: []string{in.TokenCode}}
 	if err := checkCode(in.SerialNumber, in.TokenCode); err != nil {
 		return credproc.Credentials{}, &Error{Code: codeMFAUnknown, Action: k.action, Message: err.Error()}
 	}

@@ -60,6 +60,7 @@ func newTransport(o Options) (*transport, error) {
 				DisableKeepAlives:      true,
 				DisableCompression:     true,
 				MaxResponseHeaderBytes: 64 << 10,
+				OnProxyConnectResponse: refusedByProxy,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -104,6 +105,19 @@ func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
 		}
 		return u, nil
 	}, nil
+}
+
+// proxyRefusal is a proxy's own answer to CONNECT.
+type proxyRefusal struct{ status string }
+
+func (r *proxyRefusal) Error() string { return "the proxy answered " + clean(r.status, 64) }
+
+// refusedByProxy returns an error unless the proxy let the connection through.
+func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyRefusal{answer.Status}
 }
 
 // exchange is what one HTTP exchange left behind, for those above the SDK.

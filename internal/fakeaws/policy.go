@@ -25,6 +25,11 @@ var sparedWithoutMFA = []string{
 	"iam:ListVirtualMFADevices", "iam:ResyncMFADevice", actSessionToken,
 }
 
+// quarantineARN is the policy that AWS attaches to the user of a leaked key.
+// AWS's texts name the policy that denies where caller and policy are of one
+// account; a deny:ACTION is one of the older texts, which do not.
+const quarantineARN = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
+
 // quarantined is what AWSCompromisedKeyQuarantineV3 denies of the actions here.
 var quarantined = []string{actSessionToken}
 
@@ -51,5 +56,9 @@ func (s *Server) permitLocked(who *caller, action, resource string, mfa bool) *a
 	if resource != "" {
 		text += " on resource: " + resource
 	}
-	return refusef(codeAccessDenied, "%s with an explicit deny in an identity-based policy", text)
+	text += " with an explicit deny in an identity-based policy"
+	if s.knobs.policy == policyQuarantine {
+		text += ": " + quarantineARN
+	}
+	return refusef(codeAccessDenied, "%s", text)
 }

@@ -159,10 +159,12 @@ func fileError(act string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		e.Kind, e.Hint = vault.ErrGone, "mount it or restore it from a backup; the keys are in it"
-	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = vault.ErrDenied, "make the vault directory writable for you"
+	case errors.Is(err, syscall.EROFS):
+		e.Kind = vault.ErrReadOnly
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
-		e.Hint = "free some disk space and try again: nothing was changed"
+		e.Kind = vault.ErrFull
 	}
 	return e
 }

@@ -85,7 +85,7 @@ func (m *Memory) Set(ctx context.Context, name string, data []byte) error {
 	}
 	switch fault {
 	case Full:
-		return &vault.Error{Kind: vault.ErrFailed, Text: "write item " + name, Err: syscall.ENOSPC}
+		return &vault.Error{Kind: vault.ErrFull, Text: "write item " + name, Err: syscall.ENOSPC}
 	case Torn:
 		m.plant(name, data[:len(data)/2])
 	case Forgetful:
