@@ -54,7 +54,7 @@ var outcomes = map[ipc.Code]outcome{
 	},
 	ipc.CodeUsage: {
 		exitUsage, "the command line, or a parameter, is not one that broker understands",
-		"for help: broker help",
+		"for help: broker --help",
 	},
 	ipc.CodeProtocol: {
 		exitNoDaemon, "broker, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
