@@ -113,7 +113,7 @@ func (a *app) wiring(profile string) (wiring, error) {
 	if err != nil {
 		return wiring{}, err
 	}
-	value, err := awsconfig.HelperLine(exe, profile)
+	value, err := awsconfig.HelperLine(exe, profile, 0)
 	if err != nil {
 		return wiring{}, err
 	}

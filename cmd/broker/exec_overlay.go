@@ -76,21 +76,8 @@ func checkOutranked(config *awsconfig.Config, profile string) error {
 // sendsToBroker reports whether the user's own files already make SDKs ask
 // this broker for a profile, and nothing in them comes before that.
 func sendsToBroker(config *awsconfig.Config, exe, profile string) bool {
-	p, ok := config.Profile(profile)
-	if !ok {
-		return false
-	}
-	program, asked, ok := awsconfig.HelperCommand(p.Get("credential_process"))
-	if !ok || asked != profile || !samePath(program, exe) {
-		return false
-	}
-	for _, key := range []string{"aws_access_key_id", "role_arn", "source_profile", "credential_source", "web_identity_token_file", "sso_session", "sso_start_url", "login_session"} {
-		if p.Get(key) != "" {
-			return false
-		}
-	}
-	_, _, outranked := config.SourceInCredentials(profile)
-	return !outranked
+	program, ok := config.Helper(profile)
+	return ok && samePath(program, exe)
 }
 
 // overlay returns the path of the config file that the child is to use in

@@ -248,6 +248,24 @@ func (c *Config) SourceInCredentials(name string) (key string, pos Pos, found bo
 	return key, pos, found
 }
 
+// Helper returns the program that SDKs run for a profile's credentials, if that
+// is broker, asked for this very profile, and nothing in the files comes before
+// it: SDKs rank other sources differently, so there must be no other.
+func (c *Config) Helper(profile string) (program string, ok bool) {
+	p, _ := c.Profile(profile)
+	program, asked, ok := HelperCommand(p.Get("credential_process"))
+	if !ok || asked != profile {
+		return "", false
+	}
+	for _, key := range []string{"aws_access_key_id", "role_arn", "source_profile", "credential_source", "web_identity_token_file", "sso_session", "sso_start_url", "login_session"} {
+		if p.Get(key) != "" {
+			return "", false
+		}
+	}
+	_, _, outranked := c.SourceInCredentials(profile)
+	return program, !outranked
+}
+
 // sourceKeys are the keys of a profile from which an SDK takes credentials.
 func sourceKeys() []string {
 	return []string{

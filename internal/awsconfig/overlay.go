@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -17,7 +18,10 @@ type OverlayOptions struct {
 	Original string   // path of the config file, for the first line
 	Config   []byte   // its content; empty when there is no such file
 	Served   []string // the profiles that broker serves
-	Broker   string   // absolute path of the broker program
+	// Lives says how long the credentials of a profile are to live; a profile
+	// that is not in it says so itself. May be nil.
+	Lives  map[string]time.Duration
+	Broker string // absolute path of the broker program
 }
 
 // overlayMark starts the first line of every overlay.
@@ -48,7 +52,7 @@ func Overlay(o OverlayOptions) ([]byte, error) {
 	}
 	lines := map[string]string{} // by header
 	for _, name := range o.Served {
-		if lines[profileHeader(name)], err = HelperLine(o.Broker, name); err != nil {
+		if lines[profileHeader(name)], err = HelperLine(o.Broker, name, o.Lives[name]); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 )
@@ -64,6 +65,23 @@ func TestOverlayText(t *testing.T) {
 	got := overlayOf(t, string(data), "wired", "dev", "dev-admin", "prod", "new", "another")
 	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%s\nwant testdata/overlay", got)
+	}
+}
+
+// The length that exec was given is that of its own profile, not of the others
+// in the overlay.
+func TestOverlayLives(t *testing.T) {
+	t.Parallel()
+	out, err := Overlay(OverlayOptions{
+		Original: "/c", Served: []string{"dev", "ops"}, Broker: helper, Lives: map[string]time.Duration{"ops": 2 * time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"= " + helper + " credential-process dev\n", "= " + helper + " credential-process --duration=2h ops\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the overlay lacks %q:\n%s", want, out)
+		}
 	}
 }
 
@@ -143,7 +161,7 @@ func checkOverlay(t *testing.T, data []byte, served ...string) {
 		}
 	}
 	for _, name := range served {
-		want, _ := HelperLine(helper, name)
+		want, _ := HelperLine(helper, name, 0)
 		if got := sections[profileHeader(name)]["credential_process"]; got != want {
 			t.Errorf("profile %s runs %q, want %q, in\n%s", name, got, want, data)
 		}
@@ -186,7 +204,7 @@ func TestOverlayInBotocore(t *testing.T) {
 	}
 	for i, profiles := range botocore(t, paths) {
 		for _, name := range []string{"default", "dev"} {
-			want, _ := HelperLine(helper, name)
+			want, _ := HelperLine(helper, name, 0)
 			if got := profiles[name]["credential_process"]; got != want {
 				t.Errorf("%s: botocore runs %v for profile %s, want %q", paths[i], got, name, want)
 			}
@@ -269,7 +287,7 @@ func TestOverlayInGoSDK(t *testing.T) {
 			got, err := config.LoadSharedConfigProfile(t.Context(), name, func(o *config.LoadSharedConfigOptions) {
 				o.ConfigFiles, o.CredentialsFiles = []string{path}, []string{}
 			})
-			want, _ := HelperLine(helper, name)
+			want, _ := HelperLine(helper, name, 0)
 			if err != nil || got.CredentialProcess != want || got.Credentials.HasKeys() || got.RoleARN != "" || got.Source != nil || got.SSOStartURL != "" {
 				t.Errorf("the SDK sees %+v, %v in\n%s", got, err, text)
 			}
@@ -279,13 +297,19 @@ func TestOverlayInGoSDK(t *testing.T) {
 
 func TestHelperLine(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ broker, profile, want string }{
-		{"/usr/bin/broker", "dev", "/usr/bin/broker credential-process dev"},
-		{"/opt/my tools/broker", "a/b", `"/opt/my tools/broker" credential-process a/b`},
-		{"/tmp/Test_x,y=1+2@3:4.5/001/broker", "default", "/tmp/Test_x,y=1+2@3:4.5/001/broker credential-process default"},
+	tests := []struct {
+		broker, profile string
+		life            time.Duration
+		want            string
+	}{
+		{"/usr/bin/broker", "dev", 0, "/usr/bin/broker credential-process dev"},
+		{"/opt/my tools/broker", "a/b", 0, `"/opt/my tools/broker" credential-process a/b`},
+		{"/tmp/Test_x,y=1+2@3:4.5/001/broker", "default", 0, "/tmp/Test_x,y=1+2@3:4.5/001/broker credential-process default"},
+		{"/usr/bin/broker", "dev", 90 * time.Minute, "/usr/bin/broker credential-process --duration=1h30m dev"},
+		{"/opt/my tools/broker", "dev", 36 * time.Hour, `"/opt/my tools/broker" credential-process --duration=36h dev`},
 	}
 	for _, tt := range tests {
-		got, err := HelperLine(tt.broker, tt.profile)
+		got, err := HelperLine(tt.broker, tt.profile, tt.life)
 		if err != nil || got != tt.want {
 			t.Errorf("got %q, %v, want %q", got, err, tt.want)
 		}
@@ -295,7 +319,7 @@ func TestHelperLine(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"", "broker", "~/broker", "/$HOME/broker", "/a;b", "/a\"b", "/a'b", `/a\b`, "/a\nb", "/é", "/a ", "/ a", "/a#b", "/a(b)"} {
-		if line, err := HelperLine(path, "dev"); err == nil {
+		if line, err := HelperLine(path, "dev", 0); err == nil {
 			t.Errorf("%q is written as %q", path, line)
 		}
 	}
@@ -310,6 +334,8 @@ func TestHelperCommand(t *testing.T) {
 		"/b/broker credential-process -p dev":            "/b/broker dev",
 		"/b/broker credential-process -- dev":            "/b/broker dev",
 		`/my\ tools/broker credential-process dev`:       "/my tools/broker dev",
+		"/b/broker credential-process --duration=8h dev": "/b/broker dev",
+		"/b/broker credential-process --duration=8h":     "",
 		"/b/broker credential-process -p dev --json":     "",
 		"/b/broker credential-process --json":            "",
 		"/b/broker export dev":                           "",

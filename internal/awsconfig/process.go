@@ -2,7 +2,10 @@
 
 package awsconfig
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // isProgram accepts the paths that sh, shlex and the SDKs' own splitters take
 // for one word when they stand in double quotes, and without quotes when they
@@ -12,11 +15,15 @@ func isProgram(path string) bool {
 		!strings.HasPrefix(path, "/ ") && !strings.HasSuffix(path, " ")
 }
 
+// durationFlag is the helper's flag for the length of the credentials.
+const durationFlag = "--duration="
+
 // HelperLine returns the value of credential_process that makes SDKs ask the
-// broker at an absolute path for a profile. The last word is never quoted: the
-// SDK for Go v2 strips the quotes of a value that starts and ends with one.
-// The error is of CodeUsage: a name or path that SDKs do not agree about.
-func HelperLine(broker, profile string) (string, error) {
+// broker at an absolute path for a profile, whose credentials are to live for
+// life; 0 leaves that to the profile. The last word is never quoted: the SDK
+// for Go v2 strips the quotes of a value that starts and ends with one. The
+// error is of CodeUsage: a name or path that SDKs do not agree about.
+func HelperLine(broker, profile string, life time.Duration) (string, error) {
 	if err := ValidProfileName(profile); err != nil {
 		return "", err
 	}
@@ -27,12 +34,15 @@ func HelperLine(broker, profile string) (string, error) {
 	if strings.Contains(broker, " ") {
 		broker = `"` + broker + `"`
 	}
+	if life > 0 {
+		profile = durationFlag + formatDuration(life) + " " + profile
+	}
 	return broker + " credential-process " + profile, nil
 }
 
 // HelperCommand takes a credential_process apart that HelperLine, or a user
-// after the same pattern, wrote: PROGRAM credential-process [--profile] NAME,
-// where the last part of PROGRAM is broker. It runs nothing.
+// after the same pattern, wrote: PROGRAM credential-process [--duration=DUR]
+// [--profile] NAME, where the last part of PROGRAM is broker. It runs nothing.
 func HelperCommand(process string) (program, profile string, ok bool) {
 	words, err := splitWords(process)
 	if err != nil || len(words) < 3 || words[1] != "credential-process" {
@@ -42,6 +52,9 @@ func HelperCommand(process string) (program, profile string, ok bool) {
 		return "", "", false
 	}
 	args := words[2:]
+	if strings.HasPrefix(args[0], durationFlag) {
+		args = args[1:]
+	}
 	switch {
 	case len(args) == 2 && (args[0] == "--profile" || args[0] == "-p" || args[0] == "--"):
 		profile = args[1]

@@ -51,6 +51,10 @@ type Tag struct{ Key, Value string }
 // of the profile when it lacks the key.
 func (p ProfileSettings) Where(key string) Pos { return p.source.Where(key) }
 
+// Get returns the value of a key of the profile as it stands in the file, in
+// its plain spelling; "" when the profile lacks it. See Profile.Get.
+func (p ProfileSettings) Get(key string) string { return p.source.Get(key) }
+
 // folded returns a profile with what it includes and with the broker_ spellings
 // in place of the plain ones.
 func (c *Config) folded(name string) (Profile, error) {

@@ -249,3 +249,29 @@ func TestRouteRefusesValues(t *testing.T) {
 		checkError(t, err, CodeProfileInvalid, "config:4: profile dev: "+strings.TrimPrefix(key, "broker_")+" ")
 	}
 }
+
+// TestHelperOfAProfile: a profile is broker's only where no SDK could read a
+// second source.
+func TestHelperOfAProfile(t *testing.T) {
+	t.Parallel()
+	const line = "credential_process = /b/broker credential-process dev\n"
+	for _, tt := range []struct {
+		name, config, credentials string
+		want                      bool
+	}{
+		{"its own line", "[profile dev]\nregion = x\n" + line, "", true},
+		{"with a length", "[profile dev]\ncredential_process = /b/broker credential-process --duration=2h dev\n", "", true},
+		{"in the credentials file", "", "[dev]\n" + line, true},
+		{"no profile", "", "", false},
+		{"no line", "[profile dev]\nregion = x\n", "", false},
+		{"another profile's", "[profile dev]\ncredential_process = /b/broker credential-process ops\n", "", false},
+		{"another program", "[profile dev]\ncredential_process = /b/vault dev\n", "", false},
+		{"a role beside it", "[profile dev]\nrole_arn = arn:aws:iam::111122223333:role/r\n" + line, "", false},
+		{"keys beside it", "[profile dev]\n" + line, "[dev]\naws_access_key_id = AKIA\n", false},
+	} {
+		program, ok := mustLoad(t, tt.config, tt.credentials).Helper("dev")
+		if ok != tt.want || ok && program != "/b/broker" {
+			t.Errorf("%s: %q, %t, want %t", tt.name, program, ok, tt.want)
+		}
+	}
+}

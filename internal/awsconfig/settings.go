@@ -23,7 +23,12 @@ type Settings struct {
 	MFA      MFASettings
 	AWS      AWSSettings
 	Profiles map[string]Override // by profile name; may be nil
+
+	places map[place]Pos // what is set, and where
 }
+
+// place names a key of a section.
+type place struct{ section, key string }
 
 // VaultSettings is the section [vault].
 type VaultSettings struct {
@@ -140,6 +145,7 @@ func (s *Settings) section(path string, sec section) error {
 		if err := setValue(pr, func(v string) error { return k.set(s, v) }); err != nil {
 			return err
 		}
+		s.put(name, pr)
 	}
 	return nil
 }
@@ -163,6 +169,7 @@ func (s *Settings) profile(path string, sec section) error {
 		if err := setValue(pr, func(v string) error { return keys[i].set(&o, v) }); err != nil {
 			return err
 		}
+		s.put("profile "+name, pr)
 	}
 	if s.Profiles == nil {
 		s.Profiles = map[string]Override{}
@@ -170,6 +177,21 @@ func (s *Settings) profile(path string, sec section) error {
 	s.Profiles[name] = o
 	return nil
 }
+
+// put notes where a key is set.
+func (s *Settings) put(section string, pr prop) {
+	if pr.value == "" {
+		return
+	}
+	if s.places == nil {
+		s.places = map[place]Pos{}
+	}
+	s.places[place{section, pr.key}] = pr.pos
+}
+
+// Where returns the line that sets a key of a section, which is "profile NAME"
+// for a profile; the zero Pos where none does.
+func (s Settings) Where(section, key string) Pos { return s.places[place{section, key}] }
 
 // setValue checks and stores one value. An empty one leaves the default.
 func setValue(pr prop, set func(string) error) error {

@@ -15,6 +15,13 @@ import (
 	"unicode/utf8"
 )
 
+// ParseLife reads how long credentials are to live, as the config spells it:
+// "12h", "1h30m", "1d". What no AWS call takes, less than 15 minutes or more
+// than 36 hours, is an error. What a role takes is for the caller to look at.
+func ParseLife(text string) (time.Duration, error) {
+	return parseDuration(text, MinSessionDuration, MaxSessionDuration)
+}
+
 // parseDuration reads "90d", "12h", "1h30m", "50s" or "1d12h": whole seconds
 // between two bounds.
 func parseDuration(text string, least, most time.Duration) (time.Duration, error) {
