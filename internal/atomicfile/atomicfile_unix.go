@@ -17,22 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Write replaces the file at path by data, with exactly the permissions perm
-// whatever the umask. The directory must exist. When Write returns nil, name
-// and content are on the disk; when it returns an error the old file is
-// untouched, unless only the last sync of the directory failed: then either
-// may be found after a crash.
-//
-// It wraps ErrUnsafe, and changes nothing, if path is there and is not a
-// regular file of this user. Concurrent writers of one path do no harm; the
-// last one wins.
-func Write(path string, data []byte, perm fs.FileMode) error {
-	if err := write(path, data, perm); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
 func write(path string, data []byte, perm fs.FileMode) error {
 	// Everything happens relative to this descriptor, so that a directory
 	// swapped meanwhile cannot split the temporary file from its target.
@@ -114,47 +98,16 @@ func syncDir(dir *os.File) error {
 	return err
 }
 
-// MkdirAll makes the directory at path, and those above it that are missing,
-// with the permissions perm less the umask. When it returns nil they are on the
-// disk: a file that is written into them later cannot vanish with them. What
-// is there already is left as it is.
-func MkdirAll(path string, perm fs.FileMode) error {
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return nil
-	case err == nil:
-		return fmt.Errorf("make directory %s: a file is in its place", path)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	above := filepath.Dir(path)
-	if err := MkdirAll(above, perm); err != nil {
-		return err
-	}
-	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	dir, err := os.Open(above)
+func makeDir(path string, perm fs.FileMode) error { return os.Mkdir(path, perm) }
+
+// syncPath brings the names in a directory to the disk.
+func syncPath(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dir.Close() }() // opened for reading and sync only
 	return syncDir(dir)
-}
-
-// Read returns the content of the file at path, at most limit bytes. It wraps
-//
-//   - fs.ErrNotExist if there is none,
-//   - ErrTooLarge if it is longer than limit,
-//   - ErrUnsafe if it is a symbolic link, not a regular file, has a second
-//     name, belongs to another user, or can be written by one.
-func Read(path string, limit int64) ([]byte, error) {
-	data, err := read(path, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return data, nil
 }
 
 func read(path string, limit int64) ([]byte, error) {
@@ -196,14 +149,4 @@ func checkPrivate(st unix.Stat_t) error {
 		return fmt.Errorf("%w: it has %d hard links", ErrUnsafe, st.Nlink)
 	}
 	return nil
-}
-
-// bare takes the path and the name of the system call off an error: the caller
-// says what was done to which file.
-func bare(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
