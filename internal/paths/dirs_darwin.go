@@ -4,8 +4,8 @@ package paths
 
 import "path/filepath"
 
-func configDir(home string) string {
+func configDir(_ func(string) string, home string) string {
 	return filepath.Join(home, "Library", "Application Support", "broker")
 }
 
-func stateDir(home string) string { return configDir(home) }
+func stateDir(getenv func(string) string, home string) string { return configDir(getenv, home) }

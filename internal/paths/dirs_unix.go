@@ -6,6 +6,10 @@ package paths
 
 import "path/filepath"
 
-func configDir(home string) string { return filepath.Join(home, ".config", "broker") }
+func configDir(_ func(string) string, home string) string {
+	return filepath.Join(home, ".config", "broker")
+}
 
-func stateDir(home string) string { return filepath.Join(home, ".local", "state", "broker") }
+func stateDir(_ func(string) string, home string) string {
+	return filepath.Join(home, ".local", "state", "broker")
+}

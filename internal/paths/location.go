@@ -41,8 +41,8 @@ func XDGLocation(getenv func(string) string, home string) Location {
 		return ""
 	}
 	return Location{
-		ConfigDir: dir("XDG_CONFIG_HOME", configDir(home)),
-		StateDir:  dir("XDG_STATE_HOME", stateDir(home)),
+		ConfigDir: dir("XDG_CONFIG_HOME", configDir(getenv, home)),
+		StateDir:  dir("XDG_STATE_HOME", stateDir(getenv, home)),
 	}
 }
 

@@ -11,12 +11,8 @@
 package paths
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 )
 
 // MaxSocket is the longest socket path in bytes that is used. The kernel takes
@@ -42,7 +38,7 @@ type Places struct {
 	LogFile         string // brokerd's log
 	VaultDir        string // items of the file backend
 	RuntimeDir      string // the directory of Socket, LockFile and OverlayDir; private to the user
-	Socket          string
+	Socket          string // on Windows the name of a pipe, and RuntimeDir is StateDir
 	LockFile        string
 	OverlayDir      string // AWS config overlays of broker exec
 
@@ -52,7 +48,8 @@ type Places struct {
 }
 
 // Find returns the places of the user uid. It reads getenv for HOME and the
-// three BROKER_ variables only, and the location file of the home directory.
+// three BROKER_ variables only, on Windows for USERPROFILE, APPDATA and
+// LOCALAPPDATA in place of HOME, and the location file of the home directory.
 // An error names the variable or file that is wrong.
 func Find(getenv func(string) string, uid int) (Places, error) {
 	return find(host{run: "/run/user", tmp: "/tmp", passwd: passwdHome}, getenv, uid)
@@ -72,7 +69,7 @@ func find(h host, getenv func(string) string, uid int) (Places, error) {
 	}
 	p := Places{
 		Home:               home,
-		LocationFile:       filepath.Join(configDir(home), "location"),
+		LocationFile:       filepath.Join(configDir(getenv, home), "location"),
 		AWSConfigFile:      filepath.Join(home, ".aws", "config"),
 		AWSCredentialsFile: filepath.Join(home, ".aws", "credentials"),
 	}
@@ -80,12 +77,12 @@ func find(h host, getenv func(string) string, uid int) (Places, error) {
 	if err != nil {
 		return Places{}, err
 	}
-	config := filepath.Join(or(loc.ConfigDir, configDir(home)), "config")
+	config := filepath.Join(or(loc.ConfigDir, configDir(getenv, home)), "config")
 	if p.ConfigFile, err = override(getenv, EnvConfig, config); err != nil {
 		return Places{}, err
 	}
 	p.EnvironmentFile = filepath.Join(filepath.Dir(p.ConfigFile), "environment")
-	if p.StateDir, err = override(getenv, EnvStateDir, or(loc.StateDir, stateDir(home))); err != nil {
+	if p.StateDir, err = override(getenv, EnvStateDir, or(loc.StateDir, stateDir(getenv, home))); err != nil {
 		return Places{}, err
 	}
 	p.StateFile = filepath.Join(p.StateDir, "state.json")
@@ -94,59 +91,40 @@ func find(h host, getenv func(string) string, uid int) (Places, error) {
 	if p.Socket, err = socket(h, getenv, uid, p.StateDir); err != nil {
 		return Places{}, err
 	}
-	p.RuntimeDir = filepath.Dir(p.Socket)
+	p.RuntimeDir = runtimeDir(p.Socket, p.StateDir)
 	p.LockFile = filepath.Join(p.RuntimeDir, "brokerd.lock")
 	p.OverlayDir = filepath.Join(p.RuntimeDir, "overlays")
 	return p, nil
 }
 
 func homeDir(h host, getenv func(string) string, uid int) (string, error) {
-	home := getenv("HOME")
+	home := getenv(homeVariable)
 	if home == "" {
 		var err error
 		if home, err = h.passwd(uid); err != nil {
-			return "", fmt.Errorf("find the home directory of uid %d: HOME is not set and %w", uid, err)
+			return "", fmt.Errorf("find the home directory of uid %d: %s is not set and %w", uid, homeVariable, err)
 		}
 		if !filepath.IsAbs(home) {
 			return "", fmt.Errorf("find the home directory of uid %d: the passwd entry says %q: not an absolute path", uid, home)
 		}
 	}
 	if !filepath.IsAbs(home) {
-		return "", fmt.Errorf("HOME is %q: not an absolute path", home)
+		return "", fmt.Errorf("%s is %q: not an absolute path", homeVariable, home)
 	}
 	return filepath.Clean(home), nil
 }
 
-func passwdHome(uid int) (string, error) {
-	u, err := user.LookupId(strconv.Itoa(uid))
-	if err != nil {
-		return "", errors.New("there is no passwd entry")
-	}
-	return u.HomeDir, nil
-}
-
-// socket returns where the daemon listens: in the user's runtime directory
-// where the system made one, else in the state directory, else, where that is
-// too deep for a socket, in a directory of the user's own in /tmp. Whether the
-// directory can be trusted is for ipc.Listen to say.
+// socket returns where the daemon listens. Whether that place can be trusted is
+// for ipc.Listen to say.
 func socket(h host, getenv func(string) string, uid int, state string) (string, error) {
-	id := strconv.Itoa(uid)
-	dir := state
-	if run := filepath.Join(h.run, id); ownedDir(run, uid) {
-		dir = filepath.Join(run, "broker")
-	}
-	path := filepath.Join(dir, "broker.sock")
-	if len(path) > MaxSocket {
-		path = filepath.Join(h.tmp, "broker-"+id, "broker.sock")
-	}
-	path, err := override(getenv, EnvSocket, path)
+	path, err := defaultSocket(h, uid, state)
 	if err != nil {
 		return "", err
 	}
-	if len(path) > MaxSocket {
-		return "", fmt.Errorf("%s is %d bytes long: a socket path has at most %d", EnvSocket, len(path), MaxSocket)
+	if path, err = override(getenv, EnvSocket, path); err != nil {
+		return "", err
 	}
-	return path, nil
+	return path, checkSocket(path)
 }
 
 // override returns what the variable name says, or place if it is not set.
@@ -159,12 +137,6 @@ func override(getenv func(string) string, name, place string) (string, error) {
 		return "", fmt.Errorf("%s is %q: not an absolute path", name, value)
 	}
 	return filepath.Clean(value), nil
-}
-
-// ownedDir reports whether path is a directory, not a link to one, of uid.
-func ownedDir(path string, uid int) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.IsDir() && ownedBy(info, uid)
 }
 
 func or(value, fallback string) string {
