@@ -15,7 +15,7 @@ import (
 const (
 	// maxEnvironment is the longest environment file in bytes. All names with
 	// values of maxValue fit.
-	maxEnvironment = 256 << 10
+	maxEnvironment = 320 << 10
 	// maxValue is the longest value in bytes that is recorded. A PATH has some
 	// hundred.
 	maxValue = 8 << 10
