@@ -4,7 +4,9 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 )
 
@@ -43,6 +45,7 @@ func (c *Client) run(ctx context.Context, k call, send func(context.Context, *ex
 			return nil
 		}
 		e := k.judge(ctx, err, x)
+		c.explainHost(e, err)
 		if k.once || try == maxTries || !c.worthRepeating(e, x) {
 			return e
 		}
@@ -68,6 +71,17 @@ func (c *Client) worthRepeating(e *Error, x *exchange) bool {
 	}
 }
 
+// explainHost says what it means that DNS does not know a host which only a
+// setting of the profile has led to: not every Region has such endpoints.
+func (c *Client) explainHost(e *Error, err error) {
+	var dns *net.DNSError
+	if c.variant == "" || !errors.As(err, &dns) || !dns.IsNotFound {
+		return
+	}
+	e.Message = "there is no host " + clean(dns.Name, 256)
+	e.hint = "not every Region has such an endpoint: choose another region for the profile, or remove " + c.variant
+}
+
 // learnOffset takes over the clock of an answer, and reports whether that
 // changed anything.
 func (c *Client) learnOffset(date time.Time) bool {
@@ -79,19 +93,19 @@ func (c *Client) learnOffset(date time.Time) bool {
 	return (offset - was).Abs() >= clockStep
 }
 
-// delay returns how long to wait before the next try: what AWS asks for, else
-// a random part of a bound that doubles ("full jitter").
+// delay returns how long to wait before the next try: what AWS asks for, and a
+// random part of a bound that doubles ("full jitter").
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 func (c *Client) delay(try int, x *exchange) time.Duration {
-	if x.retryAfter > 0 {
-		return x.retryAfter
-	}
-	bound := c.backoff << (try - 1)
-	return rand.N(bound) + 1
+	return x.retryAfter + rand.N(c.backoff<<(try-1)) + 1
 }
 
-// pause waits for d, and reports false if the time of ctx ends before that.
+// pause waits for d. It reports false, at once, if the time of ctx ends before
+// that.
 func pause(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return false
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

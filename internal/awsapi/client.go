@@ -47,6 +47,7 @@ type Options struct {
 // no connection open. It may be used by several goroutines.
 type Client struct {
 	region  string
+	variant string // the settings of a profile that chose its endpoints, as text
 	now     func() time.Time
 	offset  atomic.Int64 // time.Duration; corrected when AWS says that it is wrong
 	http    *transport
@@ -80,11 +81,18 @@ func New(o Options) (*Client, error) {
 			return nil, misconfigured(fmt.Errorf("%s: %w", name, err))
 		}
 	}
+	region := regionFor(o.Region, o.Partition)
+	if partition := partitionOf(region); o.UseFIPS && o.STSEndpointURL == "" && noFIPS(partition) {
+		return nil, &Error{
+			Code: codeProfile, Message: "use_fips_endpoint: AWS has no FIPS endpoint of STS in partition " + partition,
+			hint: "remove use_fips_endpoint from the profile",
+		}
+	}
 	t, err := newTransport(o)
 	if err != nil {
 		return nil, misconfigured(err)
 	}
-	c := &Client{region: regionFor(o.Region, o.Partition), now: o.Now, http: t, limit: callLimit, backoff: firstBackoff}
+	c := &Client{region: region, variant: variantOf(o), now: o.Now, http: t, limit: callLimit, backoff: firstBackoff}
 	c.offset.Store(int64(o.ClockOffset))
 	c.sts = c.stsOptions(o)
 	c.iam = c.iamOptions(o)
@@ -94,6 +102,21 @@ func New(o Options) (*Client, error) {
 // Region returns the Region that requests are signed for: that of Options, or
 // the home Region of Options.Partition where the two do not belong together.
 func (c *Client) Region() string { return c.region }
+
+// variantOf names the settings that lead to other endpoints than the usual.
+func variantOf(o Options) string {
+	switch {
+	case o.STSEndpointURL != "":
+		return ""
+	case o.UseFIPS && o.UseDualStack:
+		return "use_fips_endpoint or use_dualstack_endpoint"
+	case o.UseFIPS:
+		return "use_fips_endpoint"
+	case o.UseDualStack:
+		return "use_dualstack_endpoint"
+	}
+	return ""
+}
 
 func (c *Client) stsOptions(o Options) sts.Options {
 	opts := sts.Options{

@@ -40,6 +40,7 @@ const (
 	codeMFASerial   = "mfa_serial"
 	codeMFAUnknown  = "mfa_unknown"
 	codeConfig      = "config_broken"
+	codeProfile     = "profile_invalid"
 )
 
 // Error is a call that AWS refused, did not answer, or answered with nonsense.
@@ -54,6 +55,7 @@ type Error struct {
 	// if no connection came about: an MFA code in it is then still unused.
 	Sent  bool
 	cause error
+	hint  string // for Hint; empty = by Code
 }
 
 // Error names the action, AWS's code and its text.
@@ -71,7 +73,10 @@ func (e *Error) Error() string {
 // Hint says what to do next where that does not follow from Code; else it is
 // empty.
 func (e *Error) Hint() string {
-	if e.Code == codeConfig {
+	switch {
+	case e.hint != "":
+		return e.hint
+	case e.Code == codeConfig:
 		return "see [aws] in the config of broker"
 	}
 	return ""
@@ -132,20 +137,27 @@ func (k call) classify(e *Error) string {
 		return codeExpired
 	case "RegionDisabledException":
 		return codeRegion
-	case "Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException":
-		return codeThrottled
 	case "ValidationError", "ValidationException":
 		if strings.Contains(text, "durationseconds") {
 			return codeDuration
 		}
 	}
 	switch {
-	case e.HTTPStatus == 429:
+	case e.HTTPStatus == 429, isThrottling(e.AWSCode):
 		return codeThrottled
 	case e.HTTPStatus >= 500:
 		return codeUnavailable
 	}
 	return codeFailed
+}
+
+// isThrottling reports whether a code of AWS asks to slow down.
+func isThrottling(awsCode string) bool {
+	switch awsCode {
+	case "Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException":
+		return true
+	}
+	return false
 }
 
 // quarantine begins the names of the policies that AWS attaches to the user of

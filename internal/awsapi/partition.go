@@ -5,16 +5,22 @@ package awsapi
 import "strings"
 
 // partitions lists every partition but aws, by the prefix of its Regions, with
-// the Region that its IAM endpoint signs for.
+// the Region that its IAM endpoint signs for, and whether AWS has FIPS endpoints
+// of STS and IAM there. The SDK's rules make up a name for each combination, of
+// which many do not exist.
 // https://docs.aws.amazon.com/general/latest/gr/iam-service.html
-var partitions = []struct{ name, prefix, home string }{
-	{"aws-cn", "cn-", "cn-north-1"},
-	{"aws-us-gov", "us-gov-", "us-gov-west-1"},
-	{"aws-iso", "us-iso-", "us-iso-east-1"},
-	{"aws-iso-b", "us-isob-", "us-isob-east-1"},
-	{"aws-iso-e", "eu-isoe-", "eu-isoe-west-1"},
-	{"aws-iso-f", "us-isof-", "us-isof-south-1"},
-	{"aws-eusc", "eusc-", "eusc-de-east-1"},
+// https://aws.amazon.com/compliance/fips/
+var partitions = []struct {
+	name, prefix, home string
+	fips               bool
+}{
+	{"aws-cn", "cn-", "cn-north-1", false},
+	{"aws-us-gov", "us-gov-", "us-gov-west-1", true},
+	{"aws-iso", "us-iso-", "us-iso-east-1", false},
+	{"aws-iso-b", "us-isob-", "us-isob-east-1", false},
+	{"aws-iso-e", "eu-isoe-", "eu-isoe-west-1", false},
+	{"aws-iso-f", "us-isof-", "us-isof-south-1", false},
+	{"aws-eusc", "eusc-", "eusc-de-east-1", false},
 }
 
 // partitionOf returns the partition that a Region is part of.
@@ -25,6 +31,16 @@ func partitionOf(region string) string {
 		}
 	}
 	return "aws"
+}
+
+// noFIPS reports whether a partition is known to have no FIPS endpoints.
+func noFIPS(partition string) bool {
+	for _, p := range partitions {
+		if p.name == partition {
+			return !p.fips
+		}
+	}
+	return false
 }
 
 // homeOf returns the Region that IAM of a partition signs for, or "" for a

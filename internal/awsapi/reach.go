@@ -4,17 +4,26 @@ package awsapi
 
 import (
 	"context"
+	"encoding/xml"
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
+// unsigned is the request of Reach. STS refuses it in words of its own
+// (MissingAuthenticationToken), which the page of a captive portal cannot have.
+// https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+const unsigned = "?Action=GetCallerIdentity&Version=2011-06-15"
+
 // Reach sends an unsigned request to the STS endpoint and returns the clock of
-// AWS minus ours, to the second. Whatever AWS answers counts (it is a redirect
-// to a web page) if it carries a Date. Call it before a user is asked for a
-// code: a code typed while the network is down is lost.
+// AWS minus ours, to the second. Any refusal counts, if it is one of STS's and
+// carries a Date; a failure of STS itself and throttling do not. Call it before
+// a user is asked for a code: a code typed while AWS is out of reach is lost.
 func (c *Client) Reach(ctx context.Context) (time.Duration, error) {
 	endpoint, err := c.stsEndpoint(ctx)
 	if err != nil {
@@ -22,7 +31,7 @@ func (c *Client) Reach(ctx context.Context) (time.Duration, error) {
 	}
 	var offset time.Duration
 	err = c.run(ctx, call{action: "reach STS"}, func(ctx context.Context, x *exchange) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/")+"/"+unsigned, http.NoBody)
 		if err != nil {
 			return err
 		}
@@ -31,7 +40,8 @@ func (c *Client) Reach(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return err
 		}
-		if err := resp.Body.Close(); err != nil {
+		defer resp.Body.Close()
+		if err := refusalOf(resp); err != nil {
 			return err
 		}
 		if x.date.IsZero() {
@@ -44,6 +54,26 @@ func (c *Client) Reach(ctx context.Context) (time.Duration, error) {
 	})
 	return offset, err
 }
+
+// refusalOf returns nil if an answer is a refusal of STS, which proves that STS
+// is there; else what it is instead, for call.judge.
+func refusalOf(resp *http.Response) error {
+	var doc struct {
+		Error struct{ Code, Message string }
+	}
+	err := xml.NewDecoder(resp.Body).Decode(&doc)
+	refusal := &smithy.GenericAPIError{Code: doc.Error.Code, Message: doc.Error.Message}
+	switch {
+	case err != nil || doc.Error.Code == "":
+		return errNotSTS
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 || isThrottling(doc.Error.Code):
+		return refusal
+	}
+	return nil
+}
+
+// errNotSTS is an answer in other words than those of STS.
+var errNotSTS = errors.New("the answer is not one of STS")
 
 // stsEndpoint returns the URL that the SDK would send an STS request to.
 func (c *Client) stsEndpoint(ctx context.Context) (string, error) {

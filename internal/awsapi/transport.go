@@ -6,15 +6,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -27,9 +24,6 @@ const maxBody = 1 << 20
 // connectLimit bounds the dial, and the TLS handshake after it.
 const connectLimit = 5 * time.Second
 
-// maxCABundle bounds the PEM file; the bundle of a Linux distribution has 220 KiB.
-const maxCABundle = 4 << 20
-
 // transport is an HTTP client that takes nothing from the environment, follows
 // no redirect, asks for no compression and reads no more than maxBody. HTTP/2
 // and kept connections are off: a request is then written once or not at all,
@@ -40,7 +34,7 @@ type transport struct {
 }
 
 func newTransport(o Options) (*transport, error) {
-	roots, err := readCABundle(o.CABundle)
+	roots, err := readCABundle(o.CABundle, o.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -65,59 +59,6 @@ func newTransport(o Options) (*transport, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
-}
-
-// readCABundle returns the roots in a PEM file, or nil, which stands for the
-// system's, if there is none.
-func readCABundle(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("ca_bundle: %w", err)
-	}
-	defer f.Close()
-	pem, err := io.ReadAll(io.LimitReader(f, maxCABundle))
-	if err != nil {
-		return nil, fmt.Errorf("ca_bundle: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_bundle: %s holds no certificate", path)
-	}
-	return pool, nil
-}
-
-// proxyFunc sends everything but loopback through proxy. Its errors never
-// quote the URL: it may hold a password.
-func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
-	if proxy == "" {
-		return nil, nil
-	}
-	u, err := url.Parse(proxy)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("https_proxy: must be a URL of the form http://host:port or https://host:port")
-	}
-	return func(r *http.Request) (*url.URL, error) {
-		if isLoopback(r.URL.Hostname()) {
-			return nil, nil
-		}
-		return u, nil
-	}, nil
-}
-
-// proxyRefusal is a proxy's own answer to CONNECT.
-type proxyRefusal struct{ status string }
-
-func (r *proxyRefusal) Error() string { return "the proxy answered " + clean(r.status, 64) }
-
-// refusedByProxy returns an error unless the proxy let the connection through.
-func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-	if answer.StatusCode == http.StatusOK {
-		return nil
-	}
-	return &proxyRefusal{answer.Status}
 }
 
 // exchange is what one HTTP exchange left behind, for those above the SDK.
@@ -179,7 +120,17 @@ func (x *exchange) note(resp *http.Response) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		x.date = date
 	}
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		x.retryAfter = time.Duration(min(seconds, 60)) * time.Second
+	x.retryAfter = retryAfter(resp.Header.Get("Retry-After"), x.date)
+}
+
+// retryAfter reads a Retry-After of either form, up to a minute; now is the
+// clock of who sent it. https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+func retryAfter(text string, now time.Time) time.Duration {
+	d := time.Duration(0)
+	if seconds, err := strconv.Atoi(text); err == nil {
+		d = time.Duration(min(seconds, 60)) * time.Second
+	} else if date, err := http.ParseTime(text); err == nil && !now.IsZero() {
+		d = date.Sub(now)
 	}
+	return min(max(d, 0), time.Minute)
 }

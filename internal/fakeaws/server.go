@@ -157,18 +157,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, ControlPath):
 		s.serveControl(w, r)
-	case isProbe(r):
+	case isProbe(r) && r.URL.RawQuery == "":
 		// What STS answers to a browser, or to somebody who only wants its Date.
 		w.Header().Set("Location", "https://aws.amazon.com/iam")
 		w.WriteHeader(http.StatusFound)
+	case isProbe(r):
+		s.refuseProbe(w)
 	default:
 		s.serveAction(w, r)
 	}
 }
 
+// isProbe reports whether a request only wants to know whether STS is there. It
+// is not logged.
 func isProbe(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
-		r.URL.Path == "/" && r.URL.RawQuery == "" && r.Header.Get("Authorization") == ""
+		r.URL.Path == "/" && r.Header.Get("Authorization") == "" &&
+		(r.URL.RawQuery == "" || r.URL.RawQuery == "Action=GetCallerIdentity&Version="+sts.version)
+}
+
+// refuseProbe answers an unsigned GetCallerIdentity.
+func (s *Server) refuseProbe(w http.ResponseWriter) {
+	s.mu.Lock()
+	rep := reply{service: sts, action: "GetCallerIdentity", requestID: s.gen.requestID(), err: refusal(codeMissingToken)}
+	s.mu.Unlock()
+	rep.write(w)
 }
 
 func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {

@@ -73,6 +73,10 @@ func TestProbeIsRedirected(t *testing.T) {
 			t.Errorf("Date %q, want %q", a.header.Get("Date"), want)
 		}
 	}
+	a, ok := r.send([]byte("GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
+	if !ok || a.status != http.StatusForbidden || !strings.Contains(string(a.body), codeMissingToken) {
+		t.Errorf("an unsigned GetCallerIdentity: %d, %q", a.status, a.body)
+	}
 	if n := len(r.Log()); n != 0 {
 		t.Errorf("%d entries in the log", n)
 	}
