@@ -38,6 +38,7 @@ type call struct {
 func (c *Client) run(ctx context.Context, k call, send func(context.Context, *exchange) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.limit)
 	defer cancel()
+	begin := c.now()
 	for try := 1; ; try++ {
 		x := &exchange{}
 		err := send(withExchange(ctx, x), x)
@@ -49,7 +50,9 @@ func (c *Client) run(ctx context.Context, k call, send func(context.Context, *ex
 		if k.once || try == maxTries || !c.worthRepeating(e, x) {
 			return e
 		}
-		if !pause(ctx, c.delay(try, x)) {
+		// What comes after the limit need not be waited for.
+		d := c.delay(try, x)
+		if c.now().Sub(begin)+d >= c.limit || !pause(ctx, d) {
 			return e
 		}
 	}
@@ -100,12 +103,8 @@ func (c *Client) delay(try int, x *exchange) time.Duration {
 	return x.retryAfter + rand.N(c.backoff<<(try-1)) + 1
 }
 
-// pause waits for d. It reports false, at once, if the time of ctx ends before
-// that.
+// pause waits for d, and reports false if the time of ctx ends before that.
 func pause(ctx context.Context, d time.Duration) bool {
-	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
-		return false
-	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
