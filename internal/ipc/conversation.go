@@ -33,12 +33,14 @@ type Conversation struct {
 	Request Request
 	Peer    Peer // zero in a worker
 
-	guest   *guest             // nil: there is room without end
-	server  string             // "brokerd 1.2.0"
-	write   func([]byte) error // one whole line, within its deadline
-	answers bool               // the client's lines after the first are read
-	over    <-chan struct{}    // closed when the handler's ctx has ended
-	why     func() error       // its cause
+	guest    *guest             // nil: there is room without end
+	server   string             // "brokerd 1.2.0"
+	pid      int                // of the server, if it may be ended
+	protocol int                // the newest that the server speaks
+	write    func([]byte) error // one whole line, within its deadline
+	answers  bool               // the client's lines after the first are read
+	over     <-chan struct{}    // closed when the handler's ctx has ended
+	why      func() error       // its cause
 
 	mu   sync.Mutex
 	open *question // nil when no prompt is open
@@ -91,8 +93,8 @@ func (c *Conversation) UnknownOp() *Error {
 	return &Error{
 		Code: CodeProtocol,
 		Message: fmt.Sprintf("%s asks for %s, which %s (protocol %d) does not know",
-			c.client(), quote(c.Request.Op), c.server, Protocol),
-		Hint: "broker and brokerd are of different versions: restart the older one",
+			c.client(), quote(c.Request.Op), c.server, c.protocol),
+		Hint: c.older(),
 	}
 }
 

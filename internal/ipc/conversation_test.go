@@ -244,7 +244,7 @@ func TestServeOne(t *testing.T) {
 		{"result", `{"v":1,"op":"echo","params":{"a":1}}` + "\n", `{"result":{"a":1}}`},
 		{"nobody to ask", `{"v":1,"op":"credentials","ask":"terminal"}` + "\n", `{"error":{"code":"mfa_required","message":"nobody can be asked","hint":"run broker mfa"}}`},
 		{"error", `{"v":1,"op":"defect"}` + "\n", `{"error":{"code":"internal","message":"a shelf fell down"}}`},
-		{"version", `{"v":2,"op":"echo"}` + "\n", `{"error":{"code":"protocol","message":"the client speaks protocol 2, and broker-vault speaks protocol 1","hint":"broker and brokerd are of different versions: restart the older one"}}`},
+		{"version", `{"v":2,"op":"echo"}` + "\n", `{"error":{"code":"protocol","message":"the client speaks protocol 2, and broker-vault speaks protocol 1","hint":"broker-vault is the older one: install all programs of one release"}}`},
 		{"too long", strings.Repeat("x", MaxLine+1), `{"error":{"code":"protocol","message":"the request is too long: line is over 65536 bytes"}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,8 +15,10 @@ const (
 	// the daemon is busy. What holds places for longer are people who answer
 	// prompts, more of them than one user has hands.
 	placeTime = time.Second
-	// lookAgain is how often the newcomer looks for somebody silent among those
-	// who have a place: a client that was about to speak may have stopped.
+	// lookAgain is how often those who have a place are looked at while somebody
+	// waits for one. Who says nothing from one look to the next has lost it: a
+	// client needs some microseconds from its connection to its request, and
+	// milliseconds where a thousand of them wake at once.
 	lookAgain = 5 * time.Millisecond
 )
 
@@ -65,8 +67,8 @@ var errFull = &Error{
 // connection and its peer. Three rules keep the daemon open to everybody when
 // there are fewer places than clients:
 //
-//   - A client whose request has not come gives its place to the next one, the
-//     oldest first. So nobody gains by connecting and saying nothing.
+//   - A client whose request has not come loses its place when others need it.
+//     So nobody gains by connecting and saying nothing.
 //   - A conversation that must wait, for AWS or for a person, takes a seat, and
 //     there are fewer seats than places: see sit. What is answered at once, and
 //     what brings the code that all wait for, always finds a place.
@@ -78,7 +80,7 @@ type guests struct {
 	mu      sync.Mutex
 	present int
 	seated  int
-	silent  []*guest      // those whose request has not come, oldest first
+	silent  []*guest      // those whose request has not come
 	left    chan struct{} // holds a token when somebody has left
 }
 
@@ -87,7 +89,8 @@ type guests struct {
 type guest struct {
 	house  *guests
 	conn   net.Conn
-	shed   bool // it was silent when its place was needed
+	quiet  bool // it said nothing until the last look
+	shed   bool // nor until the one after
 	seated bool
 }
 
@@ -99,40 +102,51 @@ func (h *guests) enter(ctx context.Context, conn net.Conn) *guest {
 	defer enough.Stop()
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
-	for {
-		if g := h.tryEnter(conn); g != nil {
-			return g
-		}
+	g := h.tryEnter(conn)
+	if g == nil {
+		h.look()
+	}
+	for g == nil {
 		select {
 		case <-h.left:
 		case <-again.C:
+			h.look()
 		case <-enough.C:
 			return nil
 		case <-ctx.Done():
 			return nil
 		}
+		g = h.tryEnter(conn)
 	}
+	return g
 }
 
-// tryEnter takes a free place, or begins to free one.
+// tryEnter takes a free place, or returns nil.
 func (h *guests) tryEnter(conn net.Conn) *guest {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.present < h.limit {
-		g := &guest{house: h, conn: conn}
-		h.present++
-		h.silent = append(h.silent, g)
-		return g
+	if h.present >= h.limit {
+		return nil
 	}
+	g := &guest{house: h, conn: conn}
+	h.present++
+	h.silent = append(h.silent, g)
+	return g
+}
+
+// look sends away those who have been silent since the last look.
+func (h *guests) look() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, g := range h.silent {
 		// Whoever has spoken, and was not listened to yet, stays.
-		if !g.shed && isSilent(g.conn) {
+		silent := isSilent(g.conn)
+		if silent && g.quiet && !g.shed {
 			g.shed = true
 			_ = g.conn.SetReadDeadline(past()) // it is closed otherwise
-			break
 		}
+		g.quiet = silent
 	}
-	return nil
 }
 
 // spoke reports that the request of g is here. It returns errFull if g has lost

@@ -70,7 +70,10 @@ func TestWaitersLeaveRoom(t *testing.T) {
 	// Some wait, the others come back again and again: both while this one
 	// asks without haste.
 	for range 50 {
-		if _, err := client.converse(t.Context(), Request{Op: OpHello}, nil); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, err := client.Converse(ctx, Request{Op: OpHello}, nil)
+		cancel()
+		if err != nil {
 			t.Fatalf("beside %d callers that wait: %v", callers, err)
 		}
 	}
@@ -117,32 +120,40 @@ func TestSeats(t *testing.T) {
 	}
 }
 
-// TestOnlyTheSilentAreShed: the oldest of those that said nothing goes; one
-// whose request is there, but was not read yet, stays.
+// TestOnlyTheSilentAreShed: those who said nothing from one look to the next go;
+// one whose request is there, but was not read yet, stays.
 func TestOnlyTheSilentAreShed(t *testing.T) {
-	house := newGuests(4)
+	house := newGuests(5)
 	var inside []*guest
-	for _, text := range []string{"", "spoke", "", ""} {
+	var late *net.UnixConn
+	for _, text := range []string{"", "spoke", "", "", ""} {
 		client, conn := connPair(t)
 		if _, err := io.WriteString(client, text); err != nil {
 			t.Fatal(err)
 		}
-		inside = append(inside, house.tryEnter(conn))
+		inside, late = append(inside, house.tryEnter(conn)), client
 	}
 	if err := inside[0].spoke(); err != nil {
 		t.Errorf("the first speaks in time: %v", err)
 	}
-	for range 3 {
-		if house.tryEnter(nil) != nil {
-			t.Fatal("a fifth one found a place")
-		}
+	house.look()
+	if err := inside[2].spoke(); err != nil {
+		t.Errorf("one that speaks between two looks: %v", err)
 	}
-	for i, want := range []error{nil, nil, errFull, errFull} {
+	if _, err := io.WriteString(late, "spoke"); err != nil {
+		t.Fatal(err)
+	}
+	house.look()
+	house.look()
+	for i, want := range []error{nil, nil, nil, errFull, nil} {
 		if err := inside[i].spoke(); !errors.Is(err, want) {
 			t.Errorf("guest %d: %v, want %v", i, err, want)
 		}
 	}
-	inside[2].leave()
+	if house.tryEnter(nil) != nil {
+		t.Error("a place is given that its owner has not left yet")
+	}
+	inside[3].leave()
 	if house.tryEnter(nil) == nil {
 		t.Error("the free place is not given")
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -74,7 +75,7 @@ func Listen(o ListenOptions) (*Listener, error) {
 	return &Listener{
 		o:      o,
 		place:  p,
-		server: server{name: o.Name, log: o.Log, budget: make(chan struct{}, maxLongLines)},
+		server: server{name: o.Name, log: o.Log, budget: make(chan struct{}, maxLongLines), pid: os.Getpid()},
 	}, nil
 }
 

@@ -10,6 +10,11 @@ import (
 // Protocol is the version of the conversation protocol that this code speaks.
 const Protocol = 1
 
+// OldestProtocol is the oldest version that a server of this code serves: the
+// one before Protocol, for clients of the release before that are still there
+// after an upgrade. Before 1 there was none.
+const OldestProtocol = max(Protocol-1, 1)
+
 // MaxLine is the longest line, in bytes and with its newline, that either side
 // sends or accepts.
 const MaxLine = 64 << 10

@@ -46,6 +46,19 @@ type server struct {
 	name   string // "brokerd 1.2.0"
 	log    *slog.Logger
 	budget chan struct{} // see lineReader; nil is no limit
+	pid    int           // to be ended when it is the older side; 0: by nobody
+	// protocol is the newest version that is served; the one before is, too.
+	// 0 is Protocol: only tests have another one.
+	protocol int
+}
+
+// begin reads the request from the first line.
+func (s server) begin(c *Conversation, line []byte) error {
+	c.server, c.pid, c.protocol = s.name, s.pid, s.protocol
+	if c.protocol == 0 {
+		c.protocol = Protocol
+	}
+	return c.begin(line)
 }
 
 // ServeConn has one conversation on conn and closes it. The caller vouches for
@@ -61,7 +74,6 @@ func (s server) serve(ctx context.Context, conn net.Conn, peer Peer, g *guest, h
 	c := &Conversation{
 		Peer:    peer,
 		guest:   g,
-		server:  s.name,
 		answers: true,
 		write: func(line []byte) error {
 			err := writeLine(conn, line)
@@ -86,7 +98,7 @@ func (s server) serve(ctx context.Context, conn net.Conn, peer Peer, g *guest, h
 		err = full
 	}
 	if err == nil {
-		err = c.begin(line)
+		err = s.begin(c, line)
 	}
 	if err != nil {
 		close(reading)
@@ -116,7 +128,6 @@ func writeLine(conn net.Conn, line []byte) error {
 	return nil
 }
 
-// begin reads the request from the first line.
 func (c *Conversation) begin(line []byte) error {
 	if !utf8.Valid(line) {
 		return protocolError("the request is not UTF-8")
@@ -130,14 +141,14 @@ func (c *Conversation) begin(line []byte) error {
 		return protocolError("the request is not JSON")
 	}
 	switch {
-	case err != nil && (r.V == 0 || r.V == Protocol):
+	case err != nil && r.V <= c.protocol && r.V >= 0:
 		return protocolError("the request is not an object of this protocol")
-	case r.V != Protocol:
+	case r.V > c.protocol:
+		return &Error{Code: CodeProtocol, Message: c.versions(), Hint: c.older()}
+	case r.V < max(c.protocol-1, 1):
 		return &Error{
-			Code: CodeProtocol,
-			Message: fmt.Sprintf("the client speaks protocol %d, and %s speaks protocol %d",
-				r.V, c.server, Protocol),
-			Hint: "broker and brokerd are of different versions: restart the older one",
+			Code: CodeProtocol, Message: c.versions(),
+			Hint: "the client is the older one: run the broker that stands beside " + c.server,
 		}
 	case r.Op == "":
 		return protocolError("the request has no op")
@@ -147,6 +158,23 @@ func (c *Conversation) begin(line []byte) error {
 		r.Ask = AskNowhere // also what a later client may call its way of asking
 	}
 	return nil
+}
+
+// versions names both sides' versions.
+func (c *Conversation) versions() string {
+	served := fmt.Sprintf("protocol %d", c.protocol)
+	if c.protocol > 1 {
+		served = fmt.Sprintf("protocols %d and %d", c.protocol-1, c.protocol)
+	}
+	return fmt.Sprintf("the client speaks protocol %d, and %s speaks %s", c.Request.V, c.server, served)
+}
+
+// older is what to do about a server that does not know what its client knows.
+func (c *Conversation) older() string {
+	if c.pid == 0 {
+		return c.server + " is the older one: install all programs of one release"
+	}
+	return fmt.Sprintf("%s is the older one: end it with kill %d, and the next command starts the new one", c.server, c.pid)
 }
 
 func protocolError(message string) *Error { return &Error{Code: CodeProtocol, Message: message} }
@@ -297,7 +325,7 @@ func wireError(err error) *Error {
 // the request is no hanging up, and nobody can be asked.
 func ServeOne(ctx context.Context, in io.Reader, out io.Writer, h Handler) error {
 	s := server{name: "broker-vault", log: slog.New(slog.DiscardHandler)}
-	c := &Conversation{server: s.name}
+	c := &Conversation{}
 	var failed error
 	c.write = func(line []byte) error {
 		if _, err := out.Write(line); err != nil {
@@ -307,7 +335,7 @@ func ServeOne(ctx context.Context, in io.Reader, out io.Writer, h Handler) error
 	}
 	line, err := newLineReader(in, nil).next()
 	if err == nil {
-		err = c.begin(line)
+		err = s.begin(c, line)
 	} else if !errors.Is(err, errLineTooLong) {
 		return fmt.Errorf("read the request: %w", err)
 	}

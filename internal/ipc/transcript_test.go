@@ -87,7 +87,7 @@ func replay(t *testing.T, script []string) []string {
 	t.Helper()
 	client, conn := connPair(t)
 	done := make(chan struct{})
-	s := server{name: "brokerd 1.2.0", log: slog.New(slog.DiscardHandler), budget: make(chan struct{}, 1)}
+	s := server{name: "brokerd 1.2.0", log: slog.New(slog.DiscardHandler), budget: make(chan struct{}, 1), pid: 4711}
 	go func() {
 		defer close(done)
 		s.serve(t.Context(), conn, Peer{PID: 4711}, nil, testHandler)
