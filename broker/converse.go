@@ -71,7 +71,7 @@ func (b *Broker) serve(ctx context.Context, op operation, r ipc.Request, c conve
 			return nil, err
 		}
 		e := coded(err)
-		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "operation refused", slog.String("op", r.Op),
+		b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "operation refused", slog.String("op", r.Op),
 			slog.String("code", string(e.Code)), slog.Any("error", e))
 		return nil, e
 	}

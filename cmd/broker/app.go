@@ -56,7 +56,7 @@ func (a *app) run() int {
 	out := &output{w: a.stdout}
 	a.stdout = out
 	if err := a.cli(parser.commands).RunContext(ctx, argv); err != nil {
-		return report(a.stderr, a.helpOf(a.execStatus(err)))
+		return report(a.stderr, a.helpOf(a.execStatus(a.withProxy(err))))
 	}
 	if out.err != nil {
 		return report(a.stderr, out.err)

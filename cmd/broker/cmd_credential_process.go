@@ -46,7 +46,7 @@ Needs its profile and looks at no AWS_* variable. Put it into ~/.aws/config.`,
 func (a *app) credentialProcess(args []string) int {
 	document, err := a.document(args)
 	if err != nil {
-		return reportLine(a.stderr, err)
+		return reportLine(a.stderr, a.withProxy(err))
 	}
 	if _, err := a.stdout.Write(document); err != nil {
 		return reportLine(a.stderr, err)

@@ -37,7 +37,7 @@ type initOptions struct {
 type initResult struct {
 	Backend        string `json:"backend"`
 	PassphraseFile string `json:"passphraseFile,omitempty"`
-	HTTPSProxy     string `json:"httpsProxy,omitempty"`
+	HTTPSProxy     string `json:"httpsProxy,omitempty"` // without a password
 	ConfigFile     string `json:"configFile"`
 	StateDir       string `json:"stateDir"`
 	Changed        bool   `json:"changed"` // false: it was set up already
@@ -150,7 +150,10 @@ func (a *app) initialised(p paths.Places, s awsconfig.Settings, result initResul
 	if result.initEnvironment, err = a.recordEnvironment(p); err != nil {
 		return err
 	}
-	result.Backend, result.PassphraseFile, result.HTTPSProxy = s.Vault.Backend, s.Vault.PassphraseFile, s.AWS.HTTPSProxy
+	result.Backend, result.PassphraseFile = s.Vault.Backend, s.Vault.PassphraseFile
+	if s.AWS.HTTPSProxy != "" {
+		result.HTTPSProxy = shownProxy(s.AWS.HTTPSProxy)
+	}
 	if asJSON {
 		return a.printJSON(result)
 	}
@@ -197,14 +200,11 @@ func (a *app) recordLocation() (paths.Places, error) {
 // offerProxy returns the proxy to record: brokerd and its workers look at no
 // variable.
 func (a *app) offerProxy(ctx context.Context, yes bool) (string, error) {
-	proxy := a.getenv("https_proxy")
-	if proxy == "" {
-		proxy = a.getenv("HTTPS_PROXY")
-	}
+	proxy := a.proxyVariable()
 	if proxy == "" || yes {
 		return proxy, nil
 	}
-	ok, err := a.confirm(ctx, "Reach AWS through the proxy "+proxy+", which the environment names?")
+	ok, err := a.confirm(ctx, "Reach AWS through the proxy "+shownProxy(proxy)+", which the environment names?")
 	if err != nil || !ok {
 		return "", err
 	}

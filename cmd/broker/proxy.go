@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"errors"
+	"net"
+	"net/url"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// proxyVariable returns the proxy that the caller's environment names, or "".
+func (a *app) proxyVariable() string {
+	return cmp.Or(a.getenv("https_proxy"), a.getenv("HTTPS_PROXY"))
+}
+
+// shownProxy returns the URL of a proxy without what opens it.
+func shownProxy(proxy string) string {
+	u, err := url.Parse(proxy)
+	if err != nil || u.Host == "" {
+		return "a proxy"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// withProxy tells a caller whose shell goes through a proxy why AWS is out of
+// reach: brokerd and its workers look at no variable, only at broker's config.
+func (a *app) withProxy(err error) error {
+	proxy := a.proxyVariable()
+	if proxy == "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSUnreachable}) {
+		return err
+	}
+	p, perr := a.places()
+	if perr != nil {
+		return err
+	}
+	s, serr := awsconfig.LoadSettings(p.ConfigFile)
+	if serr != nil || s.AWS.HTTPSProxy != "" || isLoopback(cmp.Or(s.AWS.STSEndpointURL, s.AWS.EndpointURL)) {
+		return err
+	}
+	coded := asCoded(err)
+	coded.Hint = "set https_proxy in [aws] of " + p.ConfigFile + ": your shell has https_proxy=" + shownProxy(proxy) + ", which broker does not read"
+	return coded
+}
+
+// isLoopback reports whether an endpoint is on this machine, where no proxy is
+// on the way.
+func isLoopback(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
