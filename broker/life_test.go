@@ -296,6 +296,41 @@ func TestF48RefusedSessionIsMadeAgainOnce(t *testing.T) {
 	})
 }
 
+// TestDeniedRoleNamesWhatItMayLack: AWS does not say why, so the hint names
+// what can be the reason, and nothing that cannot.
+func TestDeniedRoleNamesWhatItMayLack(t *testing.T) {
+	denied := &ipc.Error{Code: ipc.CodeRoleDenied, Message: "AccessDenied"}
+	hint := func(t *testing.T, r *rig, profile string) string {
+		t.Helper()
+		r.aws.failNext("AssumeRole", denied)
+		err := waitErr(r.helper(profile))
+		wantCode(t, "a role", err, ipc.CodeRoleDenied)
+		return coded(err).Hint
+	}
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.write("aws/config", chainConfig(""))
+		const want = "AWS does not say why: the role may want an external_id, MFA, not trust the caller, or not exist"
+		if got := hint(t, r, "one"); got != want {
+			t.Errorf("hint without MFA = %q, want %q", got, want)
+		}
+		r.helper("one").document(t)
+		if got := hint(t, r, "two"); strings.Contains(got, "MFA") {
+			t.Errorf("hint for a role of a role = %q: AWS has no MFA to look at there", got)
+		}
+	})
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.write("aws/config", chainConfig("external_id = tenant\n"))
+		r.prime("dev")
+		if got := hint(t, r, "one"); strings.Contains(got, "MFA") || !strings.Contains(got, "another external_id") {
+			t.Errorf("hint right after the code = %q", got)
+		}
+		time.Sleep(150 * time.Minute)
+		if got := hint(t, r, "one"); !strings.Contains(got, "an MFA code newer than 2 h") {
+			t.Errorf("hint 150 minutes after the code = %q", got)
+		}
+	})
+}
+
 // TestChainedRoleIsShortened: a length that AWS refuses because of chaining is
 // asked again for an hour, and remembered.
 func TestChainedRoleIsShortened(t *testing.T) {

@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -208,8 +209,11 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 			b.drop(source)
 		}
 		e := wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
-		if e.Code == ipc.CodeAWSDuration && p.want.life > 0 {
+		switch {
+		case e.Code == ipc.CodeAWSDuration && p.want.life > 0:
 			e.Hint = "ask for less than " + p.want.life.String() + " with -d"
+		case e.Code == ipc.CodeRoleDenied:
+			e.Hint = b.deniedHint(in, source)
 		}
 		return nil, e
 	}
@@ -224,6 +228,30 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "role assumed", slog.String("profile", role.profile),
 		slog.String("role_arn", in.RoleARN), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
 	return e, nil
+}
+
+// deniedHint names what a role may lack of in, or of its source. AWS has one
+// answer for all of it, and none for a role that does not exist.
+func (b *Broker) deniedHint(in AssumeRoleInput, source *entry) string {
+	wants := "an external_id"
+	if in.ExternalID != "" {
+		wants = "another external_id"
+	}
+	if source.roleARN == "" {
+		if source.id.serial == "" {
+			wants += ", MFA"
+		} else if age := b.ageAtAWS(source); age >= time.Hour {
+			wants += fmt.Sprintf(", an MFA code newer than %d h", age/time.Hour)
+		} else if age >= time.Minute {
+			wants += fmt.Sprintf(", an MFA code newer than %d min", age/time.Minute)
+		}
+	}
+	return "AWS does not say why: the role may want " + wants + ", not trust the caller, or not exist"
+}
+
+// ageAtAWS returns how long ago e was made by the clock of AWS, to the minute.
+func (b *Broker) ageAtAWS(e *entry) time.Duration {
+	return e.lifetime - e.creds.Expiration.Sub(b.opts.Clock.Now().Add(b.clockOffset()))
 }
 
 // callAssumeRole makes the call, and once more with the clock set right if

@@ -72,6 +72,8 @@ type Role struct {
 	Trusts             string // ARN of a role, or of the root of an account for all of its principals
 	ExternalID         string // demanded when not empty
 	RequireMFA         bool   // demands aws:MultiFactorAuthPresent
+	// MaxMFAAge demands MFA that is younger, by aws:MultiFactorAuthAge; 0 does not.
+	MaxMFAAge time.Duration
 }
 
 // generator makes identifiers and secrets from one source of randomness. The
@@ -185,6 +187,7 @@ func (b *builder) roles() []*Role {
 		{RoleName: "dev-hop3", MaxSessionDuration: short, Trusts: hop + "2"},
 		{RoleName: "dev-external", MaxSessionDuration: short, Trusts: everybody, ExternalID: "tenant-42"},
 		{RoleName: "dev-mfa", MaxSessionDuration: long, Trusts: everybody, RequireMFA: true},
+		{RoleName: "dev-mfa-recent", MaxSessionDuration: short, Trusts: everybody, MaxMFAAge: time.Hour},
 		{RoleName: "audit", ARN: "arn:aws:iam::" + otherAccountID + ":role/team/audit", AccountID: otherAccountID, MaxSessionDuration: short, Trusts: everybody},
 	}
 	for _, r := range roles {

@@ -19,6 +19,7 @@ type session struct {
 	role            *Role // nil for a session of GetSessionToken
 	name            string
 	mfa             bool // carries aws:MultiFactorAuthPresent
+	issued          time.Time
 	expiration      time.Time
 	sourceIdentity  string
 	transitive      map[string]string // session tags that the next hop inherits
@@ -102,6 +103,7 @@ func (s *Server) issueLocked(ses session, accountID string, life time.Duration, 
 	ses.accessKeyID = s.gen.accessKeyID("ASIA", accountID)
 	ses.secretAccessKey = secret.New(s.gen.secretAccessKey())
 	ses.token = secret.New(s.gen.sessionToken())
+	ses.issued = c.now
 	ses.expiration = c.now.Add(life).Truncate(time.Second)
 	s.sessions[ses.accessKeyID] = &ses
 	c.entry.Issued = ses.accessKeyID

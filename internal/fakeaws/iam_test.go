@@ -117,7 +117,7 @@ func TestPolicies(t *testing.T) {
 		{"force-mfa", "key", "AssumeRole", role, user + "sts:AssumeRole" + onRole + deny},
 		{"force-mfa", "plain", "AssumeRole", role, user + "sts:AssumeRole" + onRole + deny},
 		{"force-mfa", "mfa", "AssumeRole", role, ""},
-		{"quarantine", "key", "GetSessionToken", nil, user + "sts:GetSessionToken" + deny},
+		{"quarantine", "key", "GetSessionToken", nil, user + "sts:GetSessionToken" + deny + ": arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"},
 		{"quarantine", "mfa", "AssumeRole", role, ""},
 		{"deny:AssumeRole", "mfa", "AssumeRole", role, user + "sts:AssumeRole" + onRole + deny},
 		{"deny:AssumeRole", "role", "AssumeRole", role, ""},

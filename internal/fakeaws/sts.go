@@ -179,7 +179,8 @@ func (s *Server) trustLocked(c *call, a *assumption) (*Role, *apiError) {
 		if role.ARN != a.roleARN {
 			continue
 		}
-		if role.trusts(c.who, s.accountID) && (role.ExternalID == "" || role.ExternalID == a.externalID) && (mfa || !role.RequireMFA) {
+		if role.trusts(c.who, s.accountID) && (role.ExternalID == "" || role.ExternalID == a.externalID) &&
+			(mfa || !role.RequireMFA) && role.recent(c, a.mfa.given()) {
 			return role, nil
 		}
 	}
@@ -193,6 +194,11 @@ func (r *Role) trusts(who *caller, accountID string) bool {
 		return r.Trusts == role.ARN || r.Trusts == "arn:aws:iam::"+role.AccountID+":root"
 	}
 	return r.Trusts == who.user.ARN || r.Trusts == "arn:aws:iam::"+accountID+":root"
+}
+
+// recent reports whether the caller's MFA is as young as the role wants it.
+func (r *Role) recent(c *call, given bool) bool {
+	return r.MaxMFAAge == 0 || given || c.who.mfa() && c.now.Sub(c.who.session.issued) < r.MaxMFAAge
 }
 
 // inherit hands transitive tags and the source identity of a role session on

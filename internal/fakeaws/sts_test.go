@@ -199,6 +199,8 @@ func TestAssumeRoleTrust(t *testing.T) {
 		{"external ID that nobody asked for", mfa, "dev", []string{"ExternalId", "another"}, ""},
 		{"MFA session where MFA is demanded", mfa, "dev-mfa", nil, ""},
 		{"code where MFA is demanded", ann, "dev-mfa", []string{"SerialNumber", r.serial("ann"), "TokenCode", r.freshCode("ann")}, ""},
+		{"MFA session where young MFA is demanded", mfa, "dev-mfa-recent", nil, ""},
+		{"session without MFA where young MFA is demanded", plain, "dev-mfa-recent", nil, user},
 		{"unknown role", mfa, "nothing", nil, user},
 		{"hop that trusts a role only", mfa, "dev-hop2", nil, user},
 		{"hop out of order", hop1, "dev-hop3", nil, hop},
@@ -220,6 +222,10 @@ func TestAssumeRoleTrust(t *testing.T) {
 				want(t, codeAccessDenied, 403, "User: "+tt.arn+" is not authorized to perform: sts:AssumeRole on resource: "+roleARN(tt.role))
 		})
 	}
+	r.set("now=1h")
+	r.refused(mfa, "AssumeRole", "RoleArn", roleARN("dev-mfa-recent"), "RoleSessionName", "work").
+		want(t, codeAccessDenied, 403, "User: "+user+" is not authorized to perform: sts:AssumeRole on resource: "+roleARN("dev-mfa-recent"))
+	r.set("now=0s")
 	r.refused(r.key("root"), "AssumeRole", "RoleArn", roleARN("dev"), "RoleSessionName", "work").
 		want(t, codeAccessDenied, 403, "Roles may not be assumed by root accounts.")
 }
