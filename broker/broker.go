@@ -136,6 +136,7 @@ type Broker struct {
 	flights  map[sessionID]*flight       // calls that wait for a code
 	devices  map[string]*device          // by serial number
 	cooling  map[sessionID]time.Duration // cancelled: background callers wait until then
+	breakers map[path]*breaker           // where AWS is out of reach
 	prompts  int
 }
 
@@ -155,6 +156,7 @@ func New(opts Options) (*Broker, error) {
 		flights:  map[sessionID]*flight{},
 		devices:  map[string]*device{},
 		cooling:  map[sessionID]time.Duration{},
+		breakers: map[path]*breaker{},
 	}
 	b.index = newIndex(opts.Places.StateFile, opts.Hostname, opts.Log)
 	b.refresh()

@@ -107,14 +107,14 @@ func (b *Broker) planner() (*planner, error) {
 }
 
 // plan returns the plan of a profile by the files as they are now.
-func (b *Broker) plan(ctx context.Context, profile string) (*plan, error) {
+func (b *Broker) plan(ctx context.Context, profile string, c caller) (*plan, error) {
 	pl, err := b.planner()
 	if err != nil {
 		return nil, err
 	}
 	p, err := pl.plan(profile)
 	if err == nil && p.key.AccountID == "" {
-		p, err = b.identify(ctx, p)
+		p, err = b.identify(ctx, p, c)
 	}
 	return p, err
 }
@@ -142,7 +142,7 @@ func (b *Broker) opCredentials(ctx context.Context, r ipc.Request, c conversatio
 	if err := c.Decode(&params); err != nil {
 		return nil, err
 	}
-	p, err := b.plan(ctx, params.Profile)
+	p, err := b.plan(ctx, params.Profile, callerOf(r, c))
 	if err != nil {
 		return nil, err
 	}

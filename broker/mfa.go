@@ -133,7 +133,7 @@ func (b *Broker) pendingFor(ctx context.Context, profile string) ([]*flight, *pl
 	var p *plan
 	if profile != "" {
 		var err error
-		if p, err = b.plan(ctx, profile); err != nil {
+		if p, err = b.plan(ctx, profile, caller{ask: ipc.AskTerminal}); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -31,7 +31,7 @@ func (b *Broker) reach(ctx context.Context, p *plan) error {
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
 	offset, err := b.opts.STS.Reach(ctx, b.awsOf(p))
-	if err != nil {
+	if err := b.note(ctx, p, err); err != nil {
 		return wrap(err, "reach AWS for profile %s", p.profile)
 	}
 	b.offset.Store(int64(offset.Round(time.Second) / time.Second))
@@ -52,14 +52,17 @@ func (b *Broker) driftNow() time.Duration {
 
 // identify learns whose key it is that was stored without asking, and returns
 // the plan that follows from it.
-func (b *Broker) identify(ctx context.Context, p *plan) (*plan, error) {
+func (b *Broker) identify(ctx context.Context, p *plan, c caller) (*plan, error) {
+	if err := b.tripped(p, c); err != nil {
+		return nil, err
+	}
 	type identity string // a name of its own among the shared calls
 	_, err := b.share(ctx, identity(p.key.Item), func(ctx context.Context) (*entry, error) {
 		if err := b.reach(ctx, p); err != nil {
 			return nil, err
 		}
 		id, err := b.opts.Worker.CallerIdentity(ctx, b.item(p))
-		if err != nil {
+		if err := b.note(ctx, p, err); err != nil {
 			return nil, wrap(err, "identify key %s of profile %s", p.key.AccessKeyID, p.owner)
 		}
 		key := p.key
@@ -111,7 +114,7 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry
 		params.SerialNumber, params.TokenCode = p.id.serial, code
 	}
 	creds, err := b.opts.Worker.SessionToken(ctx, params)
-	if err != nil {
+	if err := b.note(ctx, p, err); err != nil {
 		return nil, wrap(err, "profile %s", p.owner) // the worker says the rest
 	}
 	e, err := b.accept(creds, p.key.AccountID, p.duration)

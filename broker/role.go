@@ -30,6 +30,12 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 	if e := b.ready(p); e != nil {
 		return e, nil
 	}
+	if err := b.tripped(p, c); err != nil {
+		if e := b.lastValid(p); e != nil && p.want.settlesFor(e, err) {
+			return e, nil
+		}
+		return nil, err
+	}
 	if c.sit != nil {
 		if err := c.sit(); err != nil {
 			if e := b.lastValid(p); e != nil {
@@ -276,7 +282,8 @@ func (b *Broker) assumeOnce(ctx context.Context, p *plan, source *entry, in Assu
 	}
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
-	return b.opts.STS.AssumeRole(ctx, b.awsOf(p), source.creds, in)
+	creds, err := b.opts.STS.AssumeRole(ctx, b.awsOf(p), source.creds, in)
+	return creds, b.note(ctx, p, err)
 }
 
 // drop removes e from the cache, and only e: a newer session stays.

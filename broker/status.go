@@ -41,6 +41,7 @@ func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, erro
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.Prompts = b.prompts
+	s.Outages = b.outagesLocked()
 	for _, f := range b.flights {
 		s.Pending = append(s.Pending, f.pendingLocked())
 	}

@@ -66,6 +66,17 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 			a.printf("next: %s\n", hint)
 		}
 	}
+	for _, o := range s.Outages {
+		a.printf("\noutage: %s\n", printable(o.Message))
+		a.printf("what is cached goes on being served; %d failures since %s ago", o.Failures, span(now.Sub(o.Since)))
+		if o.RetryAt != nil {
+			a.printf(", programs try again in %s", span(o.RetryAt.Sub(now)))
+		}
+		a.printf("\n")
+		if _, hint := failureText(ipc.Error{Code: o.Code}); hint != "" {
+			a.printf("next: %s\n", hint)
+		}
+	}
 	for _, p := range s.Pending {
 		a.printf("\nwaiting for a code of %s: %s (%d waiting, %s left)\n",
 			p.SerialNumber, strings.Join(p.Profiles, ", "), p.Waiters, span(p.Deadline.Sub(now)))

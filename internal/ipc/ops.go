@@ -77,9 +77,24 @@ type Status struct {
 	AWSCredentialsFile string    `json:"awsCredentialsFile"`
 	Prompts            int       `json:"prompts"` // MFA prompts since the start, repeats included
 	Problems           []Error   `json:"problems"`
+	Outages            []Outage  `json:"outages"`
 	Pending            []Pending `json:"pending"`
 	Sessions           []Session `json:"sessions"`
 	Keys               []Key     `json:"keys"`
+}
+
+// Outage is a key and a Region for which the last call got no answer of AWS.
+// What is cached goes on being served.
+type Outage struct {
+	AccessKeyID string    `json:"accessKeyId"`
+	Region      string    `json:"region"`
+	Code        Code      `json:"code"` // of the last failure
+	Message     string    `json:"message"`
+	Failures    int       `json:"failures"` // in a row
+	Since       time.Time `json:"since"`
+	// RetryAt is until when callers that cannot ask fail at once; nil if they
+	// do not.
+	RetryAt *time.Time `json:"retryAt,omitempty"`
 }
 
 // Session is one set of cached temporary credentials. It holds no secret.

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+const (
+	// tripAfter is how many calls in a row must fail before background callers
+	// fail at once. Each has been sent up to three times by then.
+	tripAfter = 3
+	// firstPause and longestPause are how long they do, doubled after each try
+	// in vain. A network that is back must not be waited for: a minute is what
+	// a user calls broken.
+	firstPause, longestPause = 5 * time.Second, 30 * time.Second
+	// outageMemory is how long status shows a failure that nothing followed.
+	outageMemory = 10 * time.Minute
+)
+
+// path is one key and one way to AWS: another Region, or another proxy in
+// broker's config, is another try.
+type path struct {
+	accessKeyID string
+	aws         ipc.AWS // without the clock offset
+}
+
+// breaker is the circuit breaker of a path on which the last call got no answer
+// of AWS that means anything: closed below tripAfter failures, then open until a
+// point in time, then half-open for one try. A path that works has none.
+type breaker struct {
+	failures int
+	err      *ipc.Error    // the last failure
+	since    time.Time     // of the first failure
+	last     time.Duration // of the last one, by the boot clock
+	pause    time.Duration // zero while closed
+	until    time.Duration // open until then, by the boot clock
+	trying   bool          // somebody was let through to try
+}
+
+// tripped returns why a background caller of p fails now. While AWS is out of
+// reach only one of them gets through after each pause, to try; the others, and
+// their SDKs, are spared the wait. Who sits at a terminal always gets through:
+// they may have plugged in the cable.
+func (b *Broker) tripped(p *plan, c caller) error {
+	if c.ask == ipc.AskTerminal {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := b.breakers[path{p.key.AccessKeyID, p.aws}]
+	if o == nil || o.failures < tripAfter {
+		return nil
+	}
+	now := b.opts.Clock.Boot()
+	if now >= o.until {
+		o.trying, o.until = true, now+callDeadline
+		return nil
+	}
+	e := *o.err
+	e.Spent = false // of another caller's code
+	if o.trying {
+		return wrap(&e, "profile %s, after %d failures and while another try is under way", p.profile, o.failures)
+	}
+	return wrap(&e, "profile %s, after %d failures and %v before the next try", p.profile, o.failures, (o.until - now).Round(time.Second))
+}
+
+// note keeps what a call to AWS on the path of p says about the path, and
+// returns err.
+func (b *Broker) note(ctx context.Context, p *plan, err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := path{p.key.AccessKeyID, p.aws}
+	o := b.breakers[key]
+	switch {
+	case isOutage(err):
+		if o == nil {
+			o = &breaker{since: b.opts.Clock.Now().UTC()}
+			b.breakers[key] = o
+		}
+		if o.fail(coded(err), b.opts.Clock.Boot()) {
+			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS is out of reach", slog.String("access_key_id", key.accessKeyID),
+				slog.String("region", key.aws.Region), slog.Int("failures", o.failures), slog.Any("error", err))
+		}
+	case o != nil && isAnswer(err):
+		delete(b.breakers, key)
+		if o.pause > 0 {
+			b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "AWS is back", slog.String("access_key_id", key.accessKeyID),
+				slog.String("region", key.aws.Region), slog.Int("failures", o.failures))
+		}
+	}
+	return err
+}
+
+// fail counts a failure, and reports whether it opens the breaker. The failures
+// of calls that were under way when it opened are one failure with it.
+func (o *breaker) fail(err *ipc.Error, now time.Duration) (opened bool) {
+	o.failures++
+	o.err, o.last = err, now
+	switch {
+	case o.failures < tripAfter:
+		return false
+	case o.pause == 0:
+		opened, o.pause = true, firstPause
+	case o.trying || now >= o.until:
+		o.pause = min(2*o.pause, longestPause)
+	default:
+		return false
+	}
+	o.trying, o.until = false, now+o.pause
+	return opened
+}
+
+// isOutage reports whether a call failed in a way that others like it will.
+func isOutage(err error) bool {
+	return hasCode(err, ipc.CodeAWSUnreachable, ipc.CodeAWSSlow, ipc.CodeAWSCertificate, ipc.CodeAWSProxy,
+		ipc.CodeAWSThrottled, ipc.CodeAWSUnavailable, ipc.CodeAWSGarbage)
+}
+
+// isAnswer reports whether AWS has answered, be it with a refusal.
+func isAnswer(err error) bool {
+	return err == nil || hasCode(err, ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined, ipc.CodeRoleDenied,
+		ipc.CodeAWSKeyUnknown, ipc.CodeAWSSecret, ipc.CodeAWSClock, ipc.CodeAWSExpired, ipc.CodeAWSRegion, ipc.CodeAWSDuration,
+		ipc.CodeAWSFailed, ipc.CodeMFAWrong, ipc.CodeMFASerial)
+}
+
+// outagesLocked describes the outages for status, and forgets what is old.
+func (b *Broker) outagesLocked() []ipc.Outage {
+	list := []ipc.Outage{}
+	now := b.opts.Clock.Boot()
+	for key, o := range b.breakers {
+		if now-o.last > outageMemory {
+			delete(b.breakers, key)
+			continue
+		}
+		out := ipc.Outage{
+			AccessKeyID: key.accessKeyID, Region: key.aws.Region, Failures: o.failures, Since: o.since,
+			Code: o.err.Code, Message: o.err.Message,
+		}
+		if o.until > now {
+			retry := b.opts.Clock.Now().Add(o.until - now).UTC()
+			out.RetryAt = &retry
+		}
+		list = append(list, out)
+	}
+	slices.SortFunc(list, func(x, y ipc.Outage) int {
+		return strings.Compare(x.AccessKeyID+x.Region, y.AccessKeyID+y.Region)
+	})
+	return list
+}

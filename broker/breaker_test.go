@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+var errOffline = &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "reach STS: no route to host", Hint: "check the network"}
+
+// allCalls is how often AWS was asked for anything.
+func (f *fakeAWS) allCalls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.log)
+}
+
+// foreground asks as somebody at a terminal does.
+func (r *rig) foreground(profile string) *client {
+	return r.start(ipc.OpCredentials, ipc.CredentialsParams{Profile: profile}, ipc.AskTerminal)
+}
+
+// failing asks in the background and returns the failure.
+func (r *rig) failing(profile string) *ipc.Error {
+	r.t.Helper()
+	h := r.helper(profile)
+	if <-h.done; h.err == nil {
+		r.t.Fatalf("%s was served", profile)
+	}
+	return coded(h.err)
+}
+
+// TestF28BreakerOpensAndCloses: after some failures background callers fail at
+// once and in the words of the cause, one of them tries after each pause, and
+// everything is as before when AWS is back.
+func TestF28BreakerOpensAndCloses(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.aws.failAlways("Reach", errOffline)
+		for range tripAfter {
+			if e := r.failing("dev"); e.Code != ipc.CodeAWSUnreachable || strings.Contains(e.Message, "before the next try") {
+				t.Fatalf("while it is closed: %v", e)
+			}
+		}
+		for _, pause := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second, 30 * time.Second} {
+			before, begin := r.aws.allCalls(), r.clock.Boot()
+			for range 20 {
+				e := r.failing("dev")
+				if e.Code != errOffline.Code || e.Hint != errOffline.Hint || !strings.Contains(e.Message, "no route to host") ||
+					!strings.Contains(e.Message, "before the next try") {
+					t.Fatalf("while it is open: %+v", e)
+				}
+			}
+			if n, took := r.aws.allCalls()-before, r.clock.Boot()-begin; n != 0 || took != 0 {
+				t.Errorf("open, it made %d calls and took %v", n, took)
+			}
+			time.Sleep(pause - time.Nanosecond)
+			if r.failing("dev"); r.aws.allCalls() != before {
+				t.Errorf("a call before %v were over", pause)
+			}
+			time.Sleep(time.Nanosecond)
+			r.aws.takes(time.Second)
+			try := r.helper("dev")
+			synctest.Wait()
+			for range 5 {
+				if e := r.failing("dev"); !strings.Contains(e.Message, "another try is under way") {
+					t.Errorf("half-open: %v", e)
+				}
+			}
+			<-try.done
+			r.aws.takes(0)
+			if n := r.aws.allCalls() - before; n != 1 {
+				t.Errorf("half-open, %d calls, want 1", n)
+			}
+		}
+		r.aws.failNext("Reach")
+		time.Sleep(longestPause)
+		r.helper("dev").document(t)
+		if s := r.status(); len(s.Outages) != 0 {
+			t.Errorf("status shows %+v after AWS is back", s.Outages)
+		}
+		for _, word := range []string{"AWS is out of reach", "AWS is back"} {
+			if n := strings.Count(r.log.String(), word); n != 1 {
+				t.Errorf("the log says %q %d times, want once", word, n)
+			}
+		}
+	})
+}
+
+// TestF28ForegroundIsNeverHeldUp: who sits at a terminal tries, whatever the
+// breaker says, and success helps everybody.
+func TestF28ForegroundIsNeverHeldUp(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.aws.failAlways("Reach", errOffline)
+		for range tripAfter {
+			r.failing("dev")
+		}
+		before := r.aws.allCalls()
+		f := r.foreground("dev")
+		if <-f.done; r.aws.allCalls() != before+1 {
+			t.Error("the foreground did not try")
+		}
+		r.aws.failNext("Reach")
+		r.foreground("dev").document(t)
+		r.helper("dev").document(t)
+	})
+}
+
+// TestF28CacheIsServedWhileAWSIsDown: what is valid is served to its last
+// second, at once; what has expired never is.
+func TestF28CacheIsServedWhileAWSIsDown(t *testing.T) {
+	for _, action := range []string{"AssumeRole", "GetSessionToken"} {
+		t.Run(action, func(t *testing.T) {
+			bubble(t, free, func(t *testing.T, r *rig) {
+				r.write("aws/config", chainConfig(""))
+				profile := map[string]string{"AssumeRole": "one", "GetSessionToken": "dev"}[action]
+				got := r.helper(profile).document(t)
+				r.aws.failAlways("Reach", errOffline)
+				r.aws.failAlways(action, errOffline)
+				time.Sleep(time.Until(got.Expiration) - 10*time.Minute)
+				for range 600 {
+					begin := r.clock.Boot()
+					if again := r.helper(profile).document(t); again.AccessKeyID != got.AccessKeyID {
+						t.Fatalf("with %v left another session came", time.Until(got.Expiration))
+					}
+					if took := r.clock.Boot() - begin; took > 0 {
+						t.Fatalf("a valid session took %v", took)
+					}
+					if time.Until(got.Expiration) <= time.Second {
+						break
+					}
+					time.Sleep(time.Second)
+				}
+				time.Sleep(2 * time.Second)
+				if e := r.failing(profile); e.Code != ipc.CodeAWSUnreachable {
+					t.Errorf("after the end: %v", e)
+				}
+				r.aws.failNext("Reach")
+				r.aws.failNext(action)
+				time.Sleep(longestPause)
+				if again := r.helper(profile).document(t); again.AccessKeyID == got.AccessKeyID {
+					t.Error("the expired session came back")
+				}
+			})
+		})
+	}
+}
+
+// TestF28BreakerIsOfOneKeyAndRegion: trouble in one Region, or with one key, is
+// no reason to fail in another.
+func TestF28BreakerIsOfOneKeyAndRegion(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.add("ops", bobKey, ipc.KeyDetails{AccountID: account, ARN: "arn:aws:iam::" + account + ":user/bob", UserName: "bob", NoMFA: true})
+		r.write("aws/config", "[profile dev]\nregion = eu-west-1\n[profile ops]\nregion = eu-west-1\n"+
+			"[profile far]\nregion = us-west-2\nsource_profile = dev\nrole_arn = arn:aws:iam::"+account+":role/far\n")
+		r.aws.failAlways("Reach", errOffline)
+		for range tripAfter {
+			r.failing("dev")
+		}
+		for _, profile := range []string{"ops", "far"} {
+			before := r.aws.allCalls()
+			if r.failing(profile); r.aws.allCalls() == before {
+				t.Errorf("%s was not tried", profile)
+			}
+		}
+		s := r.status()
+		if len(s.Outages) != 3 {
+			t.Fatalf("outages: %+v", s.Outages)
+		}
+		o := s.Outages[0]
+		if o.AccessKeyID != annKey || o.Region != "eu-west-1" || o.Failures != tripAfter || o.Code != ipc.CodeAWSUnreachable ||
+			o.RetryAt == nil || !strings.Contains(o.Message, "no route to host") {
+			t.Errorf("outage: %+v", o)
+		}
+		if s.Outages[1].RetryAt != nil {
+			t.Errorf("one failure opened it: %+v", s.Outages[1])
+		}
+		// A changed config is another way.
+		r.write("config", "[vault]\nbackend = file\npassphrase_file = /passphrase\n[aws]\nhttps_proxy = http://proxy:3128\n")
+		before := r.aws.allCalls()
+		if r.failing("dev"); r.aws.allCalls() == before {
+			t.Error("with a proxy dev was not tried")
+		}
+		time.Sleep(outageMemory + time.Second)
+		if s := r.status(); len(s.Outages) != 0 {
+			t.Errorf("status remembers %+v", s.Outages)
+		}
+	})
+}
+
+// TestF28RefusalsAreNoOutage: AWS that says no has answered.
+func TestF28RefusalsAreNoOutage(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.aws.failAlways("GetSessionToken", &ipc.Error{Code: ipc.CodeAWSDenied, Message: "no"})
+		for range 2 * tripAfter {
+			before := r.aws.calls("GetSessionToken")
+			if e := r.failing("dev"); e.Code != ipc.CodeAWSDenied || r.aws.calls("GetSessionToken") != before+1 {
+				t.Fatalf("%v after %d calls", e, r.aws.calls("GetSessionToken"))
+			}
+		}
+		if s := r.status(); len(s.Outages) != 0 {
+			t.Errorf("outages: %+v", s.Outages)
+		}
+	})
+}
+
+// TestF31NoPromptWhileAWSIsOutOfReach: nobody is asked for a code while AWS is out of reach.
+func TestF31NoPromptWhileAWSIsOutOfReach(t *testing.T) {
+	for _, code := range []ipc.Code{
+		ipc.CodeAWSUnreachable, ipc.CodeAWSSlow, ipc.CodeAWSCertificate, ipc.CodeAWSProxy,
+		ipc.CodeAWSThrottled, ipc.CodeAWSUnavailable, ipc.CodeAWSGarbage,
+	} {
+		t.Run(string(code), func(t *testing.T) {
+			bubble(t, ready, func(t *testing.T, r *rig) {
+				r.aws.failAlways("Reach", &ipc.Error{Code: code, Message: "out of reach"})
+				for range 2 * tripAfter {
+					if e := r.failing("dev"); e.Code != code {
+						t.Errorf("background: %v", e)
+					}
+					f := r.foreground("dev")
+					<-f.done
+					wantCode(t, "foreground", f.err, code)
+				}
+				if s := r.status(); s.Prompts != 0 || len(s.Pending) != 0 || r.aws.calls("GetSessionToken") != 0 {
+					t.Errorf("%d prompts, %d calls", s.Prompts, r.aws.calls("GetSessionToken"))
+				}
+				r.aws.failNext("Reach")
+				time.Sleep(longestPause)
+				r.prime("dev")
+			})
+		})
+	}
+}
+
+// TestF33OutageAndSuspend: a pause is over when the lid was closed for longer.
+func TestF33OutageAndSuspend(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.aws.failAlways("Reach", errOffline)
+		for range tripAfter {
+			r.failing("dev")
+		}
+		r.aws.failNext("Reach")
+		r.clock.move(0, time.Hour)
+		r.helper("dev").document(t)
+	})
+}
