@@ -36,6 +36,9 @@ type Worker interface {
 type STS interface {
 	// Reach makes one unsigned request and returns the clock of AWS minus ours.
 	Reach(ctx context.Context, to ipc.AWS) (time.Duration, error)
+	// Endpoint says which Region and URL a call goes to, without calling. The
+	// URL is empty when AWS has no such Region.
+	Endpoint(ctx context.Context, to ipc.AWS) (region, url string)
 	// AssumeRole returns credentials whose AccountID is that of the assumed
 	// role's ARN in the answer, or empty when the answer has none.
 	AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in AssumeRoleInput) (credproc.Credentials, error)

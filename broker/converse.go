@@ -55,6 +55,8 @@ func (b *Broker) operation(name string) (operation, bool) {
 		return b.opAdopt, true
 	case ipc.OpRemove:
 		return b.opRemove, true
+	case ipc.OpExplain:
+		return b.opExplain, true
 	case ipc.OpRestore:
 		return b.opRestore, true
 	}

@@ -145,6 +145,8 @@ func (d *dayAWS) SessionToken(ctx context.Context, p ipc.SessionTokenParams) (cr
 	return documentOf(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken, *c.Expiration), nil
 }
 
+func (d *dayAWS) Endpoint(_ context.Context, to ipc.AWS) (region, url string) { return to.Region, "" }
+
 func (d *dayAWS) AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in AssumeRoleInput) (credproc.Credentials, error) {
 	out, err := d.client(to.Region, source.AccessKeyID, source.SecretAccessKey.Reveal(), source.SessionToken.Reveal()).
 		AssumeRole(ctx, &sts.AssumeRoleInput{

@@ -217,6 +217,10 @@ func (f *fakeAWS) Reach(ctx context.Context, _ ipc.AWS) (time.Duration, error) {
 	return f.skew, nil
 }
 
+func (f *fakeAWS) Endpoint(_ context.Context, to ipc.AWS) (region, url string) {
+	return to.Region, firstOf(to.STSEndpointURL, "https://sts."+to.Region+".amazonaws.com")
+}
+
 func (f *fakeAWS) AssumeRole(ctx context.Context, _ ipc.AWS, source credproc.Credentials, in AssumeRoleInput) (credproc.Credentials, error) {
 	if err := f.enter(ctx, "AssumeRole", in.RoleARN); err != nil {
 		return credproc.Credentials{}, err

@@ -44,7 +44,8 @@ func (b *Broker) opReserve(_ context.Context, _ ipc.Request, c conversation) (an
 	}
 	r.AWS = pl.endpoint(route, record{})
 	r.AWS.ClockOffset = int(b.offset.Load())
-	r.SerialNumber, r.Region = pl.serialOf(route.Profile()), pl.region(route)
+	_, region := pl.region(route)
+	r.SerialNumber, r.Region = pl.serialOf(route.Profile()).value, region.value
 	return r, nil
 }
 

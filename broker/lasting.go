@@ -3,7 +3,6 @@
 package broker
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -45,8 +44,8 @@ func (p *plan) lasting(params ipc.CredentialsParams, terminal bool) (*plan, erro
 	}
 	least := awsconfig.MinSessionDuration
 	if seconds < int(least/time.Second) || seconds > int(most/time.Second) {
-		return nil, fail(ipc.CodeUsage, "ask for "+spell(least)+" to "+spell(most),
-			"profile %s: %s lasts from %s to %s", p.profile, what, spell(least), spell(most))
+		return nil, fail(ipc.CodeUsage, "ask for "+awsconfig.FormatLife(least)+" to "+awsconfig.FormatLife(most),
+			"profile %s: %s lasts from %s to %s", p.profile, what, awsconfig.FormatLife(least), awsconfig.FormatLife(most))
 	}
 	if params.RemainingSeconds < 0 || params.RemainingSeconds > seconds {
 		return nil, fail(ipc.CodeUsage, "", "remainingSeconds is not between 0 and durationSeconds")
@@ -64,14 +63,6 @@ func (p *plan) lasting(params ipc.CredentialsParams, terminal bool) (*plan, erro
 		long.duration = long.want.life
 	}
 	return &long, nil
-}
-
-// spell writes a whole number of minutes as people do.
-func spell(d time.Duration) string {
-	if d%time.Hour == 0 {
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dm", d/time.Minute)
 }
 
 // enough reports whether e, of the last step of p, is to be served as it is.

@@ -38,6 +38,9 @@ type planner struct {
 	aws      *awsconfig.Config
 	settings awsconfig.Settings
 	keys     map[string]record
+	// tell is where each setting of a plan is noted as it is chosen. nil: nobody
+	// has asked for an explanation.
+	tell *ipc.Explanation
 }
 
 // plan makes the plan of a profile. A key stored under a profile counts
@@ -52,15 +55,12 @@ func (pl *planner) plan(profile string) (*plan, error) {
 	key := pl.keys[owner]
 	p := &plan{
 		profile: profile, owner: owner, key: key,
+		aws:          pl.endpoint(route, key),
 		duration:     pl.sessionDuration(route.Profile()),
 		minRemaining: pl.settings.Sessions.MinRemaining,
+		command:      pl.command(route),
 	}
-	p.aws = pl.endpoint(route, key)
-	for _, on := range route.Path {
-		if command := pl.settings.Profile(on.Profile).MFACommand; len(command) > 0 && p.command == nil {
-			p.command = command
-		}
-	}
+	pl.noteSources(route)
 	for i, on := range route.Roles {
 		p.roles = append(p.roles, pl.role(on, key, i > 0))
 	}
@@ -90,7 +90,22 @@ func (pl *planner) hasKey(profile string) (string, bool) {
 }
 
 func (pl *planner) sessionDuration(on awsconfig.ProfileSettings) time.Duration {
-	return firstOf(pl.settings.Profile(on.Profile).SessionDuration, on.SessionDuration, pl.settings.Sessions.SessionDuration)
+	return choose(pl, on.Profile, "session_duration",
+		own(on, "session_duration", pl.settings.Profile(on.Profile).SessionDuration),
+		inFile(on, "session_duration", on.SessionDuration),
+		general("sessions", "session_duration", pl.settings.Sessions.SessionDuration))
+}
+
+// command returns the mfa_command of the first profile of a route that has one.
+func (pl *planner) command(route awsconfig.Route) []string {
+	for _, on := range route.Path {
+		if command := pl.settings.Profile(on.Profile).MFACommand; len(command) > 0 {
+			// Its arguments may be for nobody's eyes.
+			choose(pl, on.Profile, "mfa_command", own(on, "mfa_command", command[0]))
+			return command
+		}
+	}
+	return nil
 }
 
 // role makes one step. AWS gives a role whose caller is a role one hour at
@@ -98,15 +113,26 @@ func (pl *planner) sessionDuration(on awsconfig.ProfileSettings) time.Duration {
 // asked for as written, see assume.
 func (pl *planner) role(on awsconfig.ProfileSettings, key record, chained bool) roleStep {
 	r := on.Role
-	d := firstOf(pl.settings.Profile(on.Profile).RoleDuration, r.Duration)
-	if d == 0 {
-		if d = pl.settings.Sessions.RoleDuration; chained {
-			d = min(d, hourOnly)
-		}
+	unsaid := pl.settings.Sessions.RoleDuration
+	if chained {
+		unsaid = min(unsaid, hourOnly)
+	}
+	inAWS := inFile(on, "role_duration", r.Duration)
+	if on.Get("role_duration") == "" {
+		inAWS = inFile(on, "duration_seconds", r.Duration)
+	}
+	d := choose(pl, on.Profile, "role_duration",
+		own(on, "role_duration", pl.settings.Profile(on.Profile).RoleDuration), inAWS,
+		general("sessions", "role_duration", unsaid))
+	pl.noteRole(on)
+	if chained && d > hourOnly {
+		remark(pl.tell, "%s is asked for %s; AWS gives a role whose source is a role 1h at most, and broker asks again for that",
+			r.ARN, awsconfig.FormatLife(d))
 	}
 	step := roleStep{profile: on.Profile, chained: chained, input: AssumeRoleInput{
-		RoleARN:           r.ARN,
-		RoleSessionName:   roleSessionName(r.SessionName, key.UserName),
+		RoleARN: r.ARN,
+		RoleSessionName: roleSessionName(choose(pl, on.Profile, "role_session_name",
+			inFile(on, "role_session_name", r.SessionName), ofKey(key, key.UserName), unset(anySessionName))),
 		ExternalID:        r.ExternalID,
 		SourceIdentity:    r.SourceIdentity,
 		TransitiveTagKeys: r.TransitiveTagKeys,
@@ -128,19 +154,21 @@ func (pl *planner) role(on awsconfig.ProfileSettings, key record, chained bool) 
 func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
 	s := pl.settings.AWS
 	to := ipc.AWS{
-		STSEndpointURL: firstOf(s.STSEndpointURL, s.EndpointURL),
+		STSEndpointURL: choose(pl, "", "endpoint_url",
+			general("aws", "sts_endpoint_url", s.STSEndpointURL), general("aws", "endpoint_url", s.EndpointURL)),
 		IAMEndpointURL: firstOf(s.IAMEndpointURL, s.EndpointURL),
 		CABundle:       s.CABundle,
 		HTTPSProxy:     s.HTTPSProxy,
 		UseFIPS:        route.Profile().UseFIPS,
 		UseDualStack:   route.Profile().UseDualStack,
 	}
-	to.Region = firstOf(pl.region(route), key.Region, s.Region, "us-east-1")
+	of, region := pl.region(route)
+	to.Region = choose(pl, of, "region", region, ofKey(key, key.Region), general("aws", "region", s.Region), unset("us-east-1"))
 	// A key of aws-cn means nothing in us-east-1: the ARN decides. What is not
 	// verified yet has none, but a device and a role are of the same partition.
 	known := []string{key.ARN, key.SerialNumber}
 	for _, on := range route.Path {
-		known = append(known, pl.serialOf(on), on.Role.ARN)
+		known = append(known, pl.serialOf(on).value, on.Role.ARN)
 	}
 	for _, text := range known {
 		if a, ok := parseARN(text); ok {
@@ -151,18 +179,19 @@ func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
 	return to
 }
 
-// region returns the Region of the first profile of a route that names one, or
-// "".
-func (pl *planner) region(route awsconfig.Route) string {
-	var region string
+// region returns the first profile of a route that names a Region, with it.
+func (pl *planner) region(route awsconfig.Route) (profile string, region candidate[string]) {
 	for _, on := range route.Path {
-		region = firstOf(region, pl.settings.Profile(on.Profile).Region, on.Region)
+		region = first(own(on, "region", pl.settings.Profile(on.Profile).Region), inFile(on, "region", on.Region))
+		if region.value != "" {
+			return on.Profile, region
+		}
 	}
-	return region
+	return "", candidate[string]{}
 }
 
-func (pl *planner) serialOf(on awsconfig.ProfileSettings) string {
-	return firstOf(pl.settings.Profile(on.Profile).MFASerial, on.MFASerial)
+func (pl *planner) serialOf(on awsconfig.ProfileSettings) candidate[string] {
+	return first(own(on, "mfa_serial", pl.settings.Profile(on.Profile).MFASerial), inFile(on, "mfa_serial", on.MFASerial))
 }
 
 // serial returns the serial number that primes the session at the root of a
@@ -174,9 +203,12 @@ func (pl *planner) serialOf(on awsconfig.ProfileSettings) string {
 // says: that was explicit. A role that names a device still gets its session.
 func (pl *planner) serial(route awsconfig.Route, key record) (string, error) {
 	owner := route.Owner()
-	of := func(on awsconfig.ProfileSettings) string {
+	of := func(on awsconfig.ProfileSettings) candidate[string] {
 		if key.NoMFA && on.Profile == owner.Profile {
-			return ""
+			if passed := pl.serialOf(on); passed.value != "" {
+				remark(pl.tell, "mfa_serial of profile %s (%s) is passed over: its key needs no code", on.Profile, pl.place(passed.from))
+			}
+			return candidate[string]{}
 		}
 		return pl.serialOf(on)
 	}
@@ -184,23 +216,28 @@ func (pl *planner) serial(route awsconfig.Route, key record) (string, error) {
 	if len(route.Roles) > 0 {
 		head = route.Roles[0]
 	}
-	serial, from, reached := "", owner.Profile, false
+	var chosen candidate[string]
+	from, reached := owner.Profile, false
 	for _, on := range route.Path {
-		if reached = reached || on.Profile == head.Profile; reached && serial == "" {
-			serial, from = of(on), on.Profile
+		if reached = reached || on.Profile == head.Profile; reached && chosen.value == "" {
+			chosen, from = of(on), on.Profile
 		}
 	}
-	serial = firstOf(serial, key.SerialNumber)
+	chosen = first(chosen, ofKey(key, key.SerialNumber))
 	for i, on := range route.Roles {
-		other := of(on)
-		if serial == "" && other != "" {
-			serial, from = other, on.Profile
+		other := of(on).value
+		if i > 0 && other != "" {
+			remark(pl.tell, "profile %s names an MFA device, which AWS cannot check on a role whose source is a role: the code at the start of the chain counts", on.Profile)
 		}
-		if i > 0 && other != "" && other != serial {
+		if chosen.value == "" && other != "" {
+			chosen, from = of(on), on.Profile
+		}
+		if i > 0 && other != "" && other != chosen.value {
 			return "", fail(ipc.CodeMFASerial, "remove mfa_serial from profile "+on.Profile,
-				"profile %s names MFA device %s, but its source is a role and the chain starts with %s", on.Profile, other, serial)
+				"profile %s names MFA device %s, but its source is a role and the chain starts with %s", on.Profile, other, chosen.value)
 		}
 	}
+	serial := choose(pl, from, "mfa_serial", chosen)
 	if serial == "" && !key.NoMFA {
 		return "", fail(ipc.CodeMFAUnknown, "set mfa_serial in the profile, or store the key again: broker add "+owner.Profile+" --replace",
 			"the MFA device of key %s (profile %s) is not known", key.AccessKeyID, owner.Profile)

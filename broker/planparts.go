@@ -11,14 +11,15 @@ import (
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 var notInSessionName = regexp.MustCompile(`[^\w+=,.@-]`)
 
-// roleSessionName returns the name under which CloudTrail will show a role
-// session: the configured one, else the IAM user's. It never holds a time
+// anySessionName is for a key whose user is not known.
+const anySessionName = "broker"
+
+// roleSessionName makes the name under which CloudTrail will show a role
+// session from the configured one, else the IAM user's. It never holds a time
 // stamp: the same user must always look the same to a policy and to the cache.
-func roleSessionName(configured, userName string) string {
-	name := notInSessionName.ReplaceAllString(firstOf(configured, userName, "broker"), "-")
-	if len(name) < 2 {
-		name += "-"
-	}
+func roleSessionName(from string) string {
+	name := notInSessionName.ReplaceAllString(from, "-")
+	name += strings.Repeat("-", max(0, 2-len(name)))
 	return name[:min(len(name), 64)]
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"credbroker/credproc"
+	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 )
 
@@ -217,7 +218,7 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 		e := wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
 		switch {
 		case e.Code == ipc.CodeAWSDuration && p.want.life > 0:
-			e.Hint = "ask for less than " + p.want.life.String() + " with -d"
+			e.Hint = "ask for less than " + awsconfig.FormatLife(p.want.life) + " with -d"
 		case e.Code == ipc.CodeRoleDenied:
 			e.Hint = b.deniedHint(in, source)
 		}

@@ -36,6 +36,11 @@ func (s awsSTS) Reach(ctx context.Context, to ipc.AWS) (time.Duration, error) {
 	return offset, coded(err)
 }
 
+// Endpoint implements broker.STS.
+func (awsSTS) Endpoint(ctx context.Context, to ipc.AWS) (region, url string) {
+	return awsapi.STSEndpoint(ctx, optionsFor(to))
+}
+
 // AssumeRole implements broker.STS.
 func (s awsSTS) AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in broker.AssumeRoleInput) (credproc.Credentials, error) {
 	end, err := s.calls.begin(ctx)
@@ -69,7 +74,12 @@ func tags(in map[string]string) []awsapi.Tag {
 }
 
 func dial(to ipc.AWS) (*awsapi.Client, error) {
-	client, err := awsapi.New(awsapi.Options{
+	client, err := awsapi.New(optionsFor(to))
+	return client, coded(err)
+}
+
+func optionsFor(to ipc.AWS) awsapi.Options {
+	return awsapi.Options{
 		Region:         to.Region,
 		Partition:      to.Partition,
 		STSEndpointURL: to.STSEndpointURL,
@@ -81,8 +91,7 @@ func dial(to ipc.AWS) (*awsapi.Client, error) {
 		ClockOffset:    time.Duration(to.ClockOffset) * time.Second,
 		Now:            time.Now,
 		UserAgent:      "broker/" + version,
-	})
-	return client, coded(err)
+	}
 }
 
 // coded returns an error of awsapi, or nil, as the protocol knows it.

@@ -75,6 +75,19 @@ func refusalOf(resp *http.Response) error {
 // errNotSTS is an answer in other words than those of STS.
 var errNotSTS = errors.New("the answer is not one of STS")
 
+// STSEndpoint returns the Region and the URL of the calls to STS that a client
+// of these options would make. It reaches nothing and reads no file. The URL is
+// empty when AWS has no such Region.
+func STSEndpoint(ctx context.Context, o Options) (region, endpoint string) {
+	c := &Client{region: regionFor(o.Region, o.Partition)}
+	c.sts = c.stsOptions(o)
+	endpoint, err := c.stsEndpoint(ctx)
+	if err != nil {
+		return c.region, ""
+	}
+	return c.region, endpoint
+}
+
 // stsEndpoint returns the URL that the SDK would send an STS request to.
 func (c *Client) stsEndpoint(ctx context.Context) (string, error) {
 	if c.sts.BaseEndpoint != nil {

@@ -22,6 +22,9 @@ func ParseLife(text string) (time.Duration, error) {
 	return parseDuration(text, MinSessionDuration, MaxSessionDuration)
 }
 
+// FormatLife writes a length as ParseLife reads it: "12h", "1h30m".
+func FormatLife(d time.Duration) string { return formatDuration(d) }
+
 // parseDuration reads "90d", "12h", "1h30m", "50s" or "1d12h": whole seconds
 // between two bounds.
 func parseDuration(text string, least, most time.Duration) (time.Duration, error) {

@@ -17,6 +17,7 @@ const (
 	OpAdopt       = "adopt"       // AdoptParams → Key
 	OpRemove      = "remove"      // RemoveParams → Key
 	OpRestore     = "restore"     // RestoreParams → KeyList
+	OpExplain     = "explain"     // ExplainParams → Explanation; makes no call and asks nobody
 )
 
 // Hello says which daemon answers.
