@@ -141,6 +141,9 @@ type Broker struct {
 	cooling  map[sessionID]time.Duration // cancelled: background callers wait until then
 	breakers map[path]*breaker           // where AWS is out of reach
 	prompts  int
+
+	popUps      storm   // questions that came up unasked
+	asksUnasked *flight // the one whose question is up, or nil
 }
 
 // New checks the options and reads the files. A file that is broken is no

@@ -178,6 +178,7 @@ func TestFullHouse(t *testing.T) {
 			t.Errorf("a prompt was begun: %+v", s.Pending)
 		}
 		h := r.helper("dev")
+		synctest.Wait()
 		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Code: r.aws.code(annMFA, 0)})
 		<-h.done
 		_, err = r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials}, &talk{params: params, full: full})

@@ -31,6 +31,7 @@ const (
 type device struct {
 	turn chan struct{}                       // holds one token while nobody asks
 	used map[[sha256.Size]byte]time.Duration // codes, by the boot clock of their use; guarded by Broker.mu
+	runs storm                               // of mfa_command; guarded by Broker.mu
 }
 
 // flight gets one session that needs a code. It belongs to the daemon: callers
@@ -57,9 +58,11 @@ type flight struct {
 	reason     string
 	asking     string // the surface that asks now
 	deadline   time.Time
-	commands   int       // times that mfa_command ran
-	commandEnd time.Time // of its last run; zero before
-	inTurn     bool      // it has the device
+	commands   int         // times that mfa_command ran
+	commandEnd time.Time   // of its last run; zero before
+	inTurn     bool        // it has the device
+	poppedUp   bool        // the last question came up unasked
+	later      *time.Timer // wakes it when it may ask unasked again; or nil
 }
 
 // waiter is one caller of a flight.

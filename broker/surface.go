@@ -100,8 +100,10 @@ func (f *flight) ask(asking context.Context, reason string) (typed, error) {
 			counted = true
 		}
 		p := f.promptLocked()
+		end := f.beginLocked(name)
 		b.mu.Unlock()
 		t, again, err := f.askOne(asking, s, name, p)
+		end()
 		if !again {
 			return t, err
 		}
@@ -130,10 +132,11 @@ func (f *flight) chooseLocked() (*surface, string) {
 		}
 	}
 	for _, name := range f.b.files.current().settings.MFA.Surfaces {
-		if name == surfaceCommand && f.plan.command != nil && f.commands < maxCommands {
+		if name == surfaceCommand && f.plan.command != nil && f.commands < maxCommands && f.mayLocked(name) {
 			return nil, surfaceCommand
 		}
-		if i := slices.IndexFunc(f.surfaces, func(s *surface) bool { return s.name() == name }); i >= 0 {
+		i := slices.IndexFunc(f.surfaces, func(s *surface) bool { return s.name() == name })
+		if i >= 0 && f.mayLocked(name) {
 			return f.surfaces[i], name
 		}
 	}
