@@ -380,22 +380,3 @@ func (b *Broker) release(d *device, code string) {
 	defer b.mu.Unlock()
 	delete(d.used, sha256.Sum256([]byte(code)))
 }
-
-// pendingLocked describes the flight for status.
-func (f *flight) pendingLocked() ipc.Pending {
-	p := ipc.Pending{
-		SerialNumber: f.plan.id.serial, AccessKeyID: f.plan.id.accessKeyID, Profiles: []string{},
-		Waiters: len(f.waiters), Attempt: max(f.attempt, 1), Reason: f.reason, Surface: firstOf(f.asking, surfaceWait),
-		Since: f.since.UTC(), Deadline: f.deadline.UTC(),
-	}
-	for w := range f.waiters {
-		if !slices.Contains(p.Profiles, w.profile) {
-			p.Profiles = append(p.Profiles, w.profile)
-		}
-	}
-	if len(p.Profiles) == 0 {
-		p.Profiles = append(p.Profiles, f.plan.profile)
-	}
-	slices.Sort(p.Profiles)
-	return p
-}
