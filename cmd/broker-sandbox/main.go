@@ -29,7 +29,7 @@ const help = `NAME:
    broker-sandbox - a pretend AWS account on this machine
 
 USAGE:
-   broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
+   broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--partition P] [--ready-file F]
    broker-sandbox code  --endpoint URL [--serial S]
    broker-sandbox log   --endpoint URL [--json] [--follow]
    broker-sandbox set   --endpoint URL KNOB=VALUE...

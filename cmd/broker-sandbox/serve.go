@@ -23,7 +23,7 @@ const serveHelp = `NAME:
    broker-sandbox serve - serve STS and IAM of a pretend AWS account on loopback
 
 USAGE:
-   broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--ready-file F]
+   broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--partition P] [--ready-file F]
 
 DESCRIPTION:
    When it is ready it prints one JSON document on one line: endpoint, accountId,
@@ -38,6 +38,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	set := a.options("serve", serveHelp)
 	listen := set.String("listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
 	useTLS := set.Bool("tls", false, "serve https with a certificate authority of its own")
+	partition := set.String("partition", fakeaws.DefaultPartition, "the `partition` of the account, such as aws-cn or aws-us-gov")
 	readyFile := set.String("ready-file", "", "also write the document to this `file` (0600), and remove it at the end")
 	if err := set.parseNone(args); err != nil {
 		return err
@@ -45,7 +46,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	if err := checkLoopback(*listen); err != nil {
 		return err
 	}
-	server, err := fakeaws.New(fakeaws.Options{Now: a.now})
+	server, err := fakeaws.New(fakeaws.Options{Now: a.now, Partition: *partition})
 	if err != nil {
 		return err
 	}

@@ -131,18 +131,24 @@ func (g *generator) requestID() string {
 type builder struct {
 	generator
 	accountID string
+	partition string
 	created   time.Time
+}
+
+// arn returns the ARN of a resource of IAM in an account.
+func (b *builder) arn(accountID, resource string) string {
+	return "arn:" + b.partition + ":iam::" + accountID + ":" + resource
 }
 
 // user adds an IAM user with one key; each device is "mfa/NAME" or "u2f/NAME".
 func (b *builder) user(name, path, status string, devices ...string) *User {
 	u := &User{
 		UserName: name, Path: path, CreateDate: b.created,
-		ARN:    fmt.Sprintf("arn:aws:iam::%s:user%s%s", b.accountID, path, name),
+		ARN:    b.arn(b.accountID, "user"+path+name),
 		UserID: b.uniqueID("AIDA"),
 	}
 	if name == rootUserName {
-		u.Path, u.ARN, u.UserID = "", "arn:aws:iam::"+b.accountID+":root", b.accountID
+		u.Path, u.ARN, u.UserID = "", b.arn(b.accountID, "root"), b.accountID
 	}
 	u.AccessKeys = []AccessKey{{
 		AccessKeyID:     b.accessKeyID("AKIA", b.accountID),
@@ -151,7 +157,7 @@ func (b *builder) user(name, path, status string, devices ...string) *User {
 		CreateDate:      b.created,
 	}}
 	for _, device := range devices {
-		d := Device{SerialNumber: fmt.Sprintf("arn:aws:iam::%s:%s", b.accountID, device), EnableDate: b.created}
+		d := Device{SerialNumber: b.arn(b.accountID, device), EnableDate: b.created}
 		if strings.HasPrefix(device, "mfa/") {
 			d.TOTPSecret = secret.New(seedEncoding.EncodeToString(b.bytes(20)))
 		}
@@ -176,8 +182,8 @@ func (b *builder) users() []*User {
 // chain; dev-hop2 would allow 12 hours to a caller that is not a role.
 func (b *builder) roles() []*Role {
 	const short, long = time.Hour, 12 * time.Hour
-	everybody := "arn:aws:iam::" + b.accountID + ":root"
-	hop := "arn:aws:iam::" + b.accountID + ":role/dev-hop"
+	everybody := b.arn(b.accountID, "root")
+	hop := b.arn(b.accountID, "role/dev-hop")
 	roles := []*Role{
 		{RoleName: "dev", MaxSessionDuration: short, Trusts: everybody},
 		{RoleName: "readonly", MaxSessionDuration: short, Trusts: everybody},
@@ -188,13 +194,13 @@ func (b *builder) roles() []*Role {
 		{RoleName: "dev-external", MaxSessionDuration: short, Trusts: everybody, ExternalID: "tenant-42"},
 		{RoleName: "dev-mfa", MaxSessionDuration: long, Trusts: everybody, RequireMFA: true},
 		{RoleName: "dev-mfa-recent", MaxSessionDuration: short, Trusts: everybody, MaxMFAAge: time.Hour},
-		{RoleName: "audit", ARN: "arn:aws:iam::" + otherAccountID + ":role/team/audit", AccountID: otherAccountID, MaxSessionDuration: short, Trusts: everybody},
+		{RoleName: "audit", ARN: b.arn(otherAccountID, "role/team/audit"), AccountID: otherAccountID, MaxSessionDuration: short, Trusts: everybody},
 	}
 	for _, r := range roles {
 		r.RoleID = b.uniqueID("AROA")
 		if r.AccountID == "" {
 			r.AccountID = b.accountID
-			r.ARN = "arn:aws:iam::" + b.accountID + ":role/" + r.RoleName
+			r.ARN = b.arn(b.accountID, "role/"+r.RoleName)
 		}
 	}
 	return roles

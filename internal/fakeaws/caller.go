@@ -53,7 +53,7 @@ func (c *caller) userID() string {
 
 // assumedRoleARN drops the path of the role, as STS does.
 func assumedRoleARN(role *Role, sessionName string) string {
-	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", role.AccountID, role.RoleName, sessionName)
+	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", partitionOf(role.ARN), role.AccountID, role.RoleName, sessionName)
 }
 
 // authenticateLocked finds out who signed a request, in the order of AWS: the
@@ -64,7 +64,10 @@ func (s *Server) authenticateLocked(req *request, now time.Time) (*caller, *apiE
 	if refused != nil {
 		return nil, refused
 	}
-	if refused := req.auth.checkScope(req.http, req.service, now); refused != nil {
+	if refused := s.partition.checkHost(req.http, req.service, req.auth.region); refused != nil {
+		return nil, refused
+	}
+	if refused := req.auth.checkScope(req.http, req.service, s.partition, now); refused != nil {
 		return nil, refused
 	}
 	if refused := req.auth.verify(req.http, req.body, key.Reveal()); refused != nil {

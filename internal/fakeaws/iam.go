@@ -75,7 +75,7 @@ func (s *Server) iamUserLocked(c *call, action string) (*User, *apiError) {
 	if name != "" {
 		user = s.namedUser(name)
 	}
-	resource := "arn:aws:iam::" + s.accountID + ":user/" + name
+	resource := s.arn("user/" + name)
 	if user != nil {
 		resource = user.ARN
 	}

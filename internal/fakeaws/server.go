@@ -25,6 +25,9 @@ type Options struct {
 	Rand io.Reader
 	// AccountID is the account of the users; empty means DefaultAccountID.
 	AccountID string
+	// Partition is the one that the account is in, as in "aws-cn"; empty means
+	// DefaultPartition.
+	Partition string
 }
 
 // Server is the pretend account. It is an http.Handler and may be used by
@@ -32,6 +35,7 @@ type Options struct {
 type Server struct {
 	clock     func() time.Time
 	accountID string
+	partition partition
 	users     []*User // immutable
 	roles     []*Role // immutable
 
@@ -67,7 +71,15 @@ func New(o Options) (*Server, error) {
 	if !accountForm.MatchString(o.AccountID) {
 		return nil, fmt.Errorf("make pretend account: account ID %q is not 12 digits", o.AccountID)
 	}
+	if o.Partition == "" {
+		o.Partition = DefaultPartition
+	}
+	part, ok := partitionNamed(o.Partition)
+	if !ok {
+		return nil, fmt.Errorf("make pretend account: %q is no partition; the partitions are %s", o.Partition, partitionNames())
+	}
 	b := builder{
+		partition: part.name,
 		generator: generator{rand: o.Rand},
 		accountID: o.AccountID,
 		created:   o.Now().UTC().Truncate(time.Second).AddDate(0, 0, -30),
@@ -75,6 +87,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		clock:     o.Now,
 		accountID: o.AccountID,
+		partition: part,
 		users:     b.users(),
 		roles:     b.roles(),
 		salt:      b.bytes(16),
@@ -94,6 +107,11 @@ func New(o Options) (*Server, error) {
 
 // AccountID returns the account of the users.
 func (s *Server) AccountID() string { return s.accountID }
+
+// arn returns the ARN of a resource of IAM in the account.
+func (s *Server) arn(resource string) string {
+	return "arn:" + s.partition.name + ":iam::" + s.accountID + ":" + resource
+}
 
 // Users returns the users with the present status of their keys; deleted keys
 // are left out. The first user is ann, who has one active key and one device.

@@ -78,7 +78,7 @@ func incomplete(header string) *apiError {
 
 // checkScope refuses a signature that was made for another service, Region or
 // day, or at a time too far from now.
-func (a authorization) checkScope(r *http.Request, svc service, now time.Time) *apiError {
+func (a authorization) checkScope(r *http.Request, svc service, p partition, now time.Time) *apiError {
 	if err := a.checkSigned(r); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (a authorization) checkScope(r *http.Request, svc service, now time.Time) *
 		return refusef(codeSignature, "Credential should be scoped with a valid terminator: '%s', not '%s'.", terminator, a.terminator)
 	case a.service != svc.name:
 		return refusef(codeSignature, "Credential should be scoped to correct service: '%s'. ", svc.name)
-	case !svc.serves(a.region):
+	case !slices.Contains(p.regions(svc), a.region):
 		return refusef(codeSignature, "Credential should be scoped to a valid region, not '%s'. ", a.region)
 	case a.date != stamp[:8]:
 		return refusef(codeSignature, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.", a.date, stamp[:8], stamp)

@@ -179,7 +179,7 @@ func (s *Server) trustLocked(c *call, a *assumption) (*Role, *apiError) {
 		if role.ARN != a.roleARN {
 			continue
 		}
-		if role.trusts(c.who, s.accountID) && (role.ExternalID == "" || role.ExternalID == a.externalID) &&
+		if role.trusts(c.who) && (role.ExternalID == "" || role.ExternalID == a.externalID) &&
 			(mfa || !role.RequireMFA) && role.recent(c, a.mfa.given()) {
 			return role, nil
 		}
@@ -188,17 +188,23 @@ func (s *Server) trustLocked(c *call, a *assumption) (*Role, *apiError) {
 }
 
 // trusts reports whether the principal of the trust policy covers the caller.
-func (r *Role) trusts(who *caller, accountID string) bool {
+func (r *Role) trusts(who *caller) bool {
 	if who.isRole() {
 		role := who.session.role
-		return r.Trusts == role.ARN || r.Trusts == "arn:aws:iam::"+role.AccountID+":root"
+		return r.Trusts == role.ARN || r.Trusts == rootARN(role.ARN)
 	}
-	return r.Trusts == who.user.ARN || r.Trusts == "arn:aws:iam::"+accountID+":root"
+	return r.Trusts == who.user.ARN || r.Trusts == rootARN(who.user.ARN)
 }
 
 // recent reports whether the caller's MFA is as young as the role wants it.
 func (r *Role) recent(c *call, given bool) bool {
 	return r.MaxMFAAge == 0 || given || c.who.mfa() && c.now.Sub(c.who.session.issued) < r.MaxMFAAge
+}
+
+// rootARN returns the ARN that stands for the whole account of another one.
+func rootARN(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	return strings.Join(append(parts[:5], "root"), ":")
 }
 
 // inherit hands transitive tags and the source identity of a role session on

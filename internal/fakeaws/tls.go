@@ -17,9 +17,9 @@ import (
 )
 
 // NewTLS makes a certificate authority that signs one certificate for
-// loopback, forgets its key, and returns a server's configuration and the PEM
+// loopback and the given host names, forgets its key, and returns a server's configuration and the PEM
 // of the authority. Both are valid for a year around now, the true time.
-func NewTLS(now time.Time) (*tls.Config, []byte, error) {
+func NewTLS(now time.Time, hosts ...string) (*tls.Config, []byte, error) {
 	authority := certificate("broker-sandbox CA", 1, now)
 	authority.IsCA, authority.BasicConstraintsValid = true, true
 	authority.KeyUsage = x509.KeyUsageCertSign
@@ -34,7 +34,7 @@ func NewTLS(now time.Time) (*tls.Config, []byte, error) {
 	server := certificate("broker-sandbox", 2, now)
 	server.KeyUsage = x509.KeyUsageDigitalSignature
 	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	server.DNSNames = []string{"localhost"}
+	server.DNSNames = append([]string{"localhost"}, hosts...)
 	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
