@@ -60,9 +60,9 @@ func TestNoRequestRunsOnAnOlderFile(t *testing.T) {
 	}
 }
 
-// TestEditsThatHide: an edit counts whatever its size and time stamp, and so
+// TestF40EditsThatHide: an edit counts whatever its size and time stamp, and so
 // does what makes a file readable again.
-func TestEditsThatHide(t *testing.T) {
+func TestF40EditsThatHide(t *testing.T) {
 	r := free(t) // in real time: that is what the file system has
 	defer func() { r.tasks.close() }()
 	region := func() string { return mustPlan(t, r, "dev").aws.Region }
@@ -111,9 +111,9 @@ func TestEditsThatHide(t *testing.T) {
 	}
 }
 
-// TestReplacedWhole: the ways in which editors and tools put a new file in the
+// TestF40ReplacedWhole: the ways in which editors and tools put a new file in the
 // place of an old one.
-func TestReplacedWhole(t *testing.T) {
+func TestF40ReplacedWhole(t *testing.T) {
 	r := free(t)
 	defer func() { r.tasks.close() }()
 	r.clock.move(time.Minute, 0) // nothing is young: the stamps alone must tell
@@ -172,8 +172,8 @@ func TestPipeHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// TestBrokenFileKeepsTheLastGoodOne and shows in status.
-func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
+// TestF39BrokenFileKeepsTheLastGoodOne and shows in status.
+func TestF39BrokenFileKeepsTheLastGoodOne(t *testing.T) {
 	bubble(t, free, func(t *testing.T, r *rig) {
 		first := r.helper("dev").document(t)
 		r.write("aws/config", "[profile dev]\nregion = eu-west-1\nthis is no property\n")
@@ -193,8 +193,8 @@ func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 	})
 }
 
-// TestBrokenFromTheStart: there is no last good one, so the error says where.
-func TestBrokenFromTheStart(t *testing.T) {
+// TestF39BrokenFromTheStart: there is no last good one, so the error says where.
+func TestF39BrokenFromTheStart(t *testing.T) {
 	bubble(t, free, func(t *testing.T, r *rig) {
 		r.write("aws/config", "[profile dev\n")
 		r.restart()

@@ -184,9 +184,9 @@ func TestCommandEnvironIsAskedForEachTime(t *testing.T) {
 	}
 }
 
-// TestBrokenCommandHandsOver: a command that gives no code is followed by the
+// TestF50BrokenCommandHandsOver: a command that gives no code is followed by the
 // next surface.
-func TestBrokenCommandHandsOver(t *testing.T) {
+func TestF50BrokenCommandHandsOver(t *testing.T) {
 	r := ready(t)
 	defer func() { r.tasks.close() }()
 	r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[profile dev]\nmfa_command = /bin/false\n")

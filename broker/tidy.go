@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"credbroker/internal/atomicfile"
 )
 
 // tidyTime is how often the daemon looks for what is left over.
@@ -22,6 +24,7 @@ const tidyTime = time.Minute
 func (b *Broker) tidyUp(ctx context.Context) {
 	ticker := time.NewTicker(tidyTime)
 	defer ticker.Stop()
+	b.sweepFiles(ctx)
 	for {
 		b.deleteDoomed(ctx)
 		b.sweep()
@@ -33,6 +36,29 @@ func (b *Broker) tidyUp(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+	}
+}
+
+// leftoverAge is how old a temporary file is that nobody is writing any more.
+const leftoverAge = time.Hour
+
+// sweepFiles removes what writers of ours left behind that a crash cut short,
+// in the directories that are ours alone.
+func (b *Broker) sweepFiles(ctx context.Context) {
+	before := b.opts.Clock.Now().Add(-leftoverAge)
+	state := filepath.Base(b.opts.Places.StateFile)
+	for dir, of := range map[string]func(name string) bool{
+		filepath.Dir(b.opts.Places.StateFile): func(name string) bool {
+			return name == state || name == filepath.Base(b.index.previous()) || name == markName
+		},
+		b.opts.Places.OverlayDir: func(name string) bool {
+			_, ok := parseOverlay(name)
+			return ok
+		},
+	} {
+		if err := atomicfile.Sweep(dir, before, of); err != nil {
+			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "leftovers not removed", slog.String("path", dir), slog.Any("error", err))
 		}
 	}
 }

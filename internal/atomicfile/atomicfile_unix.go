@@ -9,10 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,8 +28,7 @@ func write(path string, data []byte, perm fs.FileMode) error {
 	if err := checkTarget(dir, name); err != nil {
 		return err
 	}
-	// It need not be unguessable: O_EXCL refuses a name that is taken.
-	tmp := "." + name + ".tmp-" + strconv.FormatUint(rand.Uint64(), 36)
+	tmp := temporaryName(name)
 	if err := writeNew(dir, tmp, data, perm); err != nil {
 		return err
 	}
@@ -39,6 +37,12 @@ func write(path string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// owned reports whether a file belongs to this user.
+func owned(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }
 
 // checkTarget refuses to replace anything but a regular file of ours: what

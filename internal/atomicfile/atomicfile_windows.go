@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -20,8 +18,7 @@ func write(path string, data []byte, perm fs.FileMode) error {
 	if err := checkTarget(path); err != nil {
 		return err
 	}
-	// It need not be unguessable: CREATE_NEW refuses a name that is taken.
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp-"+strconv.FormatUint(rand.Uint64(), 36))
+	tmp := filepath.Join(filepath.Dir(path), temporaryName(filepath.Base(path)))
 	if err := writeNew(tmp, data, perm); err != nil {
 		return err
 	}
@@ -31,6 +28,10 @@ func write(path string, data []byte, perm fs.FileMode) error {
 	}
 	return nil
 }
+
+// owned reports whether a file may be swept: who may write in the directories of
+// a user's profile is this user.
+func owned(fs.FileInfo) bool { return true }
 
 // checkTarget refuses to replace anything but a regular file: what stands
 // behind a link or a junction was put there for another purpose.

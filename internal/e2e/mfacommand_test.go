@@ -228,9 +228,9 @@ func TestCommandWithoutRecord(t *testing.T) {
 	}
 }
 
-// TestCommandFails: the next surface asks, and the log says why without the
+// TestF50CommandFails: the next surface asks, and the log says why without the
 // output of the program.
-func TestCommandFails(t *testing.T) {
+func TestF50CommandFails(t *testing.T) {
 	for name, text := range map[string]string{
 		"a failure": "echo 987654; exit 3",
 		"no code":   "echo touch your key",
@@ -254,9 +254,9 @@ func TestCommandFails(t *testing.T) {
 	}
 }
 
-// TestCommandHangs: whoever brings a code meanwhile is not held up, and the
+// TestF50CommandHangs: whoever brings a code meanwhile is not held up, and the
 // program goes with all that it started.
-func TestCommandHangs(t *testing.T) {
+func TestF50CommandHangs(t *testing.T) {
 	t.Parallel()
 	var pids string
 	w := commanded(t, func(w *world) string {

@@ -73,8 +73,8 @@ func TestPromptOutlivesTheCaller(t *testing.T) {
 	}
 }
 
-// TestWrongCodeIsAskedAgainTwiceAtMost: three wrong codes end the flight.
-func TestWrongCodeIsAskedAgainTwiceAtMost(t *testing.T) {
+// TestF46WrongCodeIsAskedAgainTwiceAtMost: three wrong codes end the flight.
+func TestF46WrongCodeIsAskedAgainTwiceAtMost(t *testing.T) {
 	w := newWorld(t)
 	w.ready()
 	w.quickCodes()
@@ -112,9 +112,9 @@ func (w *world) wrongCode(seed int) string {
 	return string(digits)
 }
 
-// TestUsedCodeIsNotSentAgain: a code that AWS has seen is not sent again; the
+// TestF46UsedCodeIsNotSentAgain: a code that AWS has seen is not sent again; the
 // flight asks for the next one.
-func TestUsedCodeIsNotSentAgain(t *testing.T) {
+func TestF46UsedCodeIsNotSentAgain(t *testing.T) {
 	w := newWorld(t)
 	w.ready()
 	w.quickCodes()
