@@ -118,6 +118,34 @@ func same(a, b Credentials) bool {
 		a.SecretAccessKey.Equal(b.SecretAccessKey) && a.SessionToken.Equal(b.SessionToken)
 }
 
+// A document that another version of Encode wrote is read all the same, and
+// only what this one writes is read without encoding/json.
+func TestParseExact(t *testing.T) {
+	const exact = `{"Version":1,"AccessKeyId":"ASIA1","SecretAccessKey":"k","SessionToken":"t","Expiration":"2026-01-02T03:04:05Z"}`
+	want, err := Parse([]byte(exact))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, fast := range map[string]bool{
+		exact:                                  true,
+		exact + "\n":                           true,
+		strings.Replace(exact, `:1`, `: 1`, 1): false,
+		strings.Replace(exact, `"t"`, `"\u0074"`, 1):                                      false,
+		strings.Replace(exact, `"k"`, `"k","Later":"x"`, 1):                               false,
+		`{"SessionToken":"t",` + strings.Replace(exact[1:], `"SessionToken":"t",`, ``, 1): false,
+	} {
+		if _, ok := parseExact(text); ok != fast {
+			t.Errorf("%s: parseExact says %v", text, ok)
+		}
+		if got, err := Parse([]byte(text)); err != nil || !same(got, want) {
+			t.Errorf("%s: Parse = %+v, %v", text, got, err)
+		}
+	}
+	if allocs := testing.AllocsPerRun(10, func() { _, _ = Parse([]byte(exact)) }); allocs > 8 {
+		t.Errorf("Parse allocates %.0f times", allocs)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	const ok = `{"Version":1,"AccessKeyId":"ASIA1","SecretAccessKey":"canary","SessionToken":"canary","Expiration":"2026-01-02T03:04:05Z"}`
 	if _, err := Parse([]byte(ok)); err != nil {
@@ -165,6 +193,10 @@ func FuzzP50Encode(f *testing.F) {
 		}
 		if len(doc) > MaxSize || bytes.IndexByte(doc, '\n') != len(doc)-1 || !json.Valid(doc) {
 			t.Errorf("not one line of at most %d bytes: %q", MaxSize, doc)
+		}
+		var slow document
+		if fast, ok := parseExact(string(doc)); ok && (json.Unmarshal(doc, &slow) != nil || fast != slow) {
+			t.Errorf("%q is %+v to JSON, not %+v", doc, slow, fast)
 		}
 		back, err := Parse(doc)
 		if err != nil || !same(back, c) {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -241,4 +242,59 @@ func FuzzReply(f *testing.F) {
 			t.Errorf("Converse: %q, %#v", result, err)
 		}
 	})
+}
+
+// TestEncodeRequest holds the line that is written out by hand to what
+// encoding/json makes of the same request.
+func TestEncodeRequest(t *testing.T) {
+	t.Parallel()
+	params := json.RawMessage(`{"profile":"dev"}`)
+	for _, r := range []Request{
+		{},
+		{V: 1, Op: OpCredentials, Params: params, Ask: AskTTY, Deadline: 50, Client: "broker 1.2.0"},
+		{V: 1, Op: OpHello, Client: "broker \"x\" \\ <&> \t \x00 ä \u2028"},
+		{V: -7, Op: "\xff", Deadline: -1, Params: json.RawMessage("null")},
+	} {
+		got, err := encodeRequest(r)
+		want, werr := encodeLine(r)
+		if err := errors.Join(err, werr); err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if err := errors.Join(json.Unmarshal(got, &a), json.Unmarshal(want, &b)); err != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("got %q, want %q (%v)", got, want, err)
+		}
+		if r.Op != "\xff" && r.Client != "" && len(r.Params) > 0 && !bytes.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	for _, r := range []Request{
+		{Op: OpHello, Params: json.RawMessage("{")},
+		{Op: OpHello, Client: strings.Repeat("x", MaxLine)},
+	} {
+		if line, err := encodeRequest(r); err == nil {
+			t.Errorf("a line of %d bytes is sent", len(line))
+		}
+	}
+}
+
+// TestBareResult: only a line that is an object of one valid result is read
+// without encoding/json.
+func TestBareResult(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		`{"result":{"a":[1,"}"]}}`:          `{"a":[1,"}"]}`,
+		`{"result":"x"}`:                    `"x"`,
+		`{"result":{},"error":{"code":""}}`: "",
+		`{"result":{}}}`:                    "",
+		`{"result":}`:                       "",
+		`{"result":{}`:                      "",
+		`{"event":{}}`:                      "",
+		` {"result":{}}`:                    "",
+	} {
+		got, ok := bareResult([]byte(line))
+		if ok != (want != "") || ok && string(got) != want {
+			t.Errorf("%s: got %s, %v", line, got, ok)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // shortLine is the length in bytes up to which a line costs the reader nothing
@@ -96,4 +97,46 @@ func encodeLine(v any) ([]byte, error) {
 		return nil, errLineTooLong
 	}
 	return buf.Bytes(), nil
+}
+
+// encodeRequest is encodeLine for the one line that every helper sends. It is
+// written out, because a process that lives for two milliseconds would spend
+// a tenth of that on what encoding/json learns of a type before its first use.
+func encodeRequest(r Request) ([]byte, error) {
+	line := strconv.AppendInt([]byte(`{"v":`), int64(r.V), 10)
+	line = appendString(append(line, `,"op":`...), r.Op)
+	if len(r.Params) > 0 {
+		if !json.Valid(r.Params) {
+			return nil, errors.New("the parameters are not JSON")
+		}
+		line = append(append(line, `,"params":`...), r.Params...)
+	}
+	if r.Ask != AskNowhere {
+		line = appendString(append(line, `,"ask":`...), string(r.Ask))
+	}
+	if r.Deadline != 0 {
+		line = strconv.AppendInt(append(line, `,"deadline":`...), int64(r.Deadline), 10)
+	}
+	if r.Client != "" {
+		line = appendString(append(line, `,"client":`...), r.Client)
+	}
+	if line = append(line, "}\n"...); len(line) > MaxLine {
+		return nil, errLineTooLong
+	}
+	return line, nil
+}
+
+// appendString appends s as JSON. Of printable ASCII, Go and JSON quote the
+// same two characters in the same way.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			quoted, err := json.Marshal(s)
+			if err != nil { // never for a string
+				return append(b, `""`...)
+			}
+			return append(b, quoted...)
+		}
+	}
+	return strconv.AppendQuote(b, s)
 }
