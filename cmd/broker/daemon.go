@@ -100,7 +100,7 @@ func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface
 // it changes nothing, or the same as the first time.
 func repeatable(op string) bool {
 	return slices.Contains([]string{
-		ipc.OpHello, ipc.OpCredentials, ipc.OpStatus, ipc.OpList, ipc.OpServes, ipc.OpReserve, ipc.OpAdopt, ipc.OpRestore,
+		ipc.OpHello, ipc.OpCredentials, ipc.OpStatus, ipc.OpList, ipc.OpServes, ipc.OpExplain, ipc.OpReserve, ipc.OpAdopt, ipc.OpRestore,
 	}, op)
 }
 

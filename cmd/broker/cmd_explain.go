@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/ipc"
+)
+
+func newExplainCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "explain",
+		Usage:     "say how a profile comes to credentials",
+		UsageText: "broker explain [PROFILE | -p PROFILE] [--json]",
+		Description: about(`The plan that the daemon would follow now: the key, each call to AWS, who will
+be asked for a code and when, what is there already, what the credentials cannot
+do, and where each setting stands. No call is made and nobody is asked.`, "broker explain ops"),
+		Flags: []cli.Flag{profileFlag(), jsonFlag()},
+		Action: func(c *cli.Context) error {
+			profile, err := a.profile(c, a.line.words)
+			if err != nil {
+				return err
+			}
+			return a.explain(c.Context, profile, c.Bool("json"))
+		},
+	}
+}
+
+func (a *app) explain(ctx context.Context, profile string, asJSON bool) error {
+	x, err := a.explanation(ctx, profile)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(x)
+	}
+	a.printExplanation(x, a.now())
+	return nil
+}
+
+// explanation asks the daemon for the plan of a profile.
+func (a *app) explanation(ctx context.Context, profile string) (ipc.Explanation, error) {
+	var x ipc.Explanation
+	err := a.call(ctx, ipc.OpExplain, ipc.ExplainParams{Profile: profile}, &x)
+	return x, err
+}
