@@ -64,6 +64,9 @@ func (pl *planner) plan(profile string) (*plan, error) {
 	for i, on := range route.Roles {
 		p.roles = append(p.roles, pl.role(on, key, i > 0))
 	}
+	if err := checkPartitions(p.roles, key); err != nil {
+		return nil, err
+	}
 	serial, err := pl.serial(route, key)
 	if err != nil {
 		return nil, err
@@ -148,6 +151,22 @@ func (pl *planner) role(on awsconfig.ProfileSettings, key record, chained bool) 
 		step.input.Tags[t.Key] = t.Value
 	}
 	return step
+}
+
+// checkPartitions refuses a role that lies in another partition than the key:
+// AWS knows no way from one to the other.
+func checkPartitions(roles []roleStep, key record) error {
+	owner, ok := parseARN(key.ARN)
+	if !ok {
+		return nil
+	}
+	for _, r := range roles {
+		if role, ok := parseARN(r.input.RoleARN); ok && role.partition != owner.partition {
+			return fail(ipc.CodeProfileInvalid, "use a key of partition "+role.partition+" as its source, or correct role_arn",
+				"profile %s: role %s is in partition %s, key %s is in %s", r.profile, r.input.RoleARN, role.partition, key.AccessKeyID, owner.partition)
+		}
+	}
+	return nil
 }
 
 // endpoint says how to reach AWS for the profile at the head of a route.
@@ -256,6 +275,10 @@ func (pl *planner) checkSerial(serial, profile string, key record) error {
 	if ok && key.AccountID != "" && device.account != key.AccountID {
 		return fail(ipc.CodeMFASerial, "name a device of the user that owns the key",
 			"profile %s: MFA device %s is of account %s, key %s is of account %s", profile, serial, device.account, key.AccessKeyID, key.AccountID)
+	}
+	if owner, known := parseARN(key.ARN); ok && known && device.partition != owner.partition {
+		return fail(ipc.CodeMFASerial, "name a device of the user that owns the key",
+			"profile %s: MFA device %s is in partition %s, key %s is in %s", profile, serial, device.partition, key.AccessKeyID, owner.partition)
 	}
 	for _, other := range pl.keys {
 		if serial != "" && serial != key.SerialNumber && other.SerialNumber == serial && key.ARN != "" && other.ARN != "" && other.ARN != key.ARN {

@@ -88,6 +88,13 @@ func planCases() []planCase {
 			r.ARN = "arn:aws-cn:iam::111122223333:user/ann"
 			r.SerialNumber = "arn:aws-cn:iam::111122223333:mfa/ann"
 		})},
+		{name: "a role of another partition", profile: "cn", aws: "[profile cn]\nrole_arn = arn:aws-cn:iam::222233334444:role/one\nsource_profile = dev\n"},
+		{name: "a device of another partition", profile: "dev", aws: "[profile dev]\n" + serial("arn:aws-us-gov:iam::111122223333:mfa/ann")},
+		{name: "a Region of another partition", profile: "dev", aws: "[profile dev]\nregion = eu-west-1\n", keys: with(func(r *record) {
+			r.ARN = "arn:aws-us-gov:iam::111122223333:user/ann"
+			r.SerialNumber = "arn:aws-us-gov:iam::111122223333:mfa/ann"
+		})},
+		{name: "legacy endpoints, FIPS and dual-stack", profile: "dev", aws: "[profile dev]\nregion = us-west-2\nsts_regional_endpoints = legacy\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n"},
 		{name: "partition of an unverified key", profile: "cn", aws: "[profile cn]\nrole_arn = arn:aws-cn:iam::222233334444:role/one\nsource_profile = dev\n", keys: with(func(r *record) { *r = record{AccessKeyID: annKey, Item: item(1), NoMFA: true} })},
 		{name: "fips and dualstack", profile: "dev", aws: "[profile dev]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = TRUE\n"},
 		{name: "endpoints", profile: "dev", aws: "[profile dev]\nendpoint_url = https://evil.example\nca_bundle = /evil\n", own: "[aws]\nendpoint_url = http://127.0.0.1:9\niam_endpoint_url = https://iam.example\nca_bundle = /ca.pem\nhttps_proxy = http://proxy.example:3128\n"},
