@@ -51,6 +51,7 @@ var ours = map[string][]string{
 // slash at its end everything below it. "test" stands for any test.
 var theirs = map[string][]string{
 	"github.com/99designs/keyring":     {"vault/keychain"},
+	"github.com/Microsoft/go-winio":    {"internal/ipc"}, // linked on Windows only
 	"github.com/aws/aws-sdk-go-v2":     {"internal/awsapi", "internal/fakeaws", "test"},
 	"github.com/aws/smithy-go":         {"internal/awsapi", "internal/fakeaws", "test"},
 	"github.com/creack/pty":            {"test"},

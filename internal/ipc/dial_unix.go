@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -50,22 +49,6 @@ func connect(ctx context.Context, path string) (*net.UnixConn, error) {
 	}
 }
 
-func noDaemon(path string, err error) *Error {
-	e := &Error{Code: CodeNoDaemon, Message: fmt.Sprintf("no daemon listens on %s", path), cause: err}
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-	case errors.Is(err, syscall.EAGAIN):
-		e.Code, e.Message = CodeBusy, "the daemon has too many clients waiting"
-	default:
-		var op *net.OpError
-		if errors.As(err, &op) {
-			err = op.Err
-		}
-		e.Message = fmt.Sprintf("the daemon on %s cannot be reached: %v", path, err)
-	}
-	return e
-}
-
 // verifyServer refuses a daemon that is not of this user: it would hand out
 // somebody else's credentials, and what is done with them is done in somebody
 // else's account.
@@ -90,10 +73,12 @@ func verifyServer(conn *net.UnixConn, path string) error {
 	return nil
 }
 
-func foreign(path, why string) *Error {
-	return &Error{
-		Code:    CodeForeignDaemon,
-		Message: fmt.Sprintf("refuse the daemon on %s: %s", path, why),
-		Hint:    "nothing was sent; look at who made that socket, and at BROKER_SOCKET if it is set",
+// Reachable reports whether somebody takes connections at path, whoever it is.
+func Reachable(path string) bool {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return false
 	}
+	_ = conn.Close() // nothing was written
+	return true
 }

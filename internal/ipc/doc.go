@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package ipc is the conversation protocol of broker: JSON lines between a
-// client and brokerd on a unix socket, and between either of them and a
-// broker-vault worker on its standard input and output.
+// client and brokerd on a unix socket, or a named pipe of Windows, and between
+// either of them and a broker-vault worker on its standard input and output.
 //
 // No message to or from brokerd carries a long-lived secret, and the kernel
 // says who the peer is before a byte is read or sent: both are what the rest of
@@ -84,6 +84,12 @@
 // pidfd during the conversation. C looks at the uid of S and at the owner of
 // the socket before it sends a byte. File descriptors that are sent along are
 // closed unseen.
+//
+// macOS says the same with LOCAL_PEERCRED, and has no pidfd. On Windows the
+// socket is a named pipe whose name holds the user's SID. Only that user may
+// open it, and only from this machine; S must be the first to make it, and each
+// side looks up the process at the other end and compares its user's SID, before
+// a byte.
 //
 // The socket has mode 0600 and stands in a directory of mode 0700, beside a lock
 // file that is never removed. S locks that file before it touches the path of

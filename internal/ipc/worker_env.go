@@ -3,11 +3,8 @@
 package ipc
 
 import (
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // NoBus is the D-Bus address of a worker that needs no session bus. A worker
@@ -24,12 +21,10 @@ func WorkerEnv(store Store, home, bus string, extra ...string) []string {
 	if bus == "" || store.Backend != "secret-service" {
 		bus = NoBus
 	}
-	return append([]string{
-		"HOME=" + home,
-		"PATH=/usr/local/bin:/usr/bin:/bin",
-		"DBUS_SESSION_BUS_ADDRESS=" + bus,
+	return append(append(systemEnv(home),
+		"DBUS_SESSION_BUS_ADDRESS="+bus,
 		"DISABLE_KWALLET=1", // the keyring library would look for it on the bus
-	}, extra...)
+	), extra...)
 }
 
 // SessionBus returns the address of the user's session bus, or "" if there is
@@ -47,14 +42,4 @@ func SessionBus(runtimeDir, address string, uid int) string {
 		return ""
 	}
 	return "unix:path=" + path
-}
-
-// ownSocket reports whether path is a socket that belongs to uid.
-func ownSocket(path string, uid int) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return false
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == uid
 }
