@@ -22,7 +22,7 @@ func harden() error {
 	}
 	// An attribute of threads, of which Go has several by now. In a build with
 	// cgo they cannot all be reached: then this one's will do, as the worker
-	// starts no program in any case.
+	// starts no program but itself.
 	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 	if errors.Is(errno, syscall.ENOTSUP) {
 		return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -4,6 +4,10 @@
 // operation on a long-lived AWS access key, answers, and exits, which is the
 // only sure way to forget a secret.
 //
+// The exception is "broker-vault hold", which an unlock leaves behind: it holds
+// the key of a file vault that opens with a passphrase, for the workers that
+// come after, and touches no access key.
+//
 // The request is one JSON line on standard input, the reply one on standard
 // output, in the protocol of internal/ipc. No secret is ever in its arguments
 // or environment. It is not meant to be run by hand.
@@ -42,28 +46,37 @@ func run(args []string, in io.Reader, out, diag io.Writer) int {
 		fmt.Fprintln(out, "broker-vault", version)
 		return 0
 	}
+	do := serve
+	if len(args) == 1 && args[0] == "hold" {
+		args, do = nil, hold
+	}
 	if len(args) > 0 {
 		fmt.Fprintln(diag, "broker-vault: it is started by broker and brokerd, one process per operation, and takes no arguments")
 		return 2
 	}
-	if err := serve(in, out); err != nil {
+	if err := start(do, in, out); err != nil {
 		fmt.Fprintln(diag, "broker-vault: error:", err)
 		return 1
 	}
 	return 0
 }
 
-// serve carries out the one operation that is asked for on in.
-func serve(in io.Reader, out io.Writer) error {
+// start closes this process to others before it reads a byte.
+func start(do func(io.Reader, io.Writer) error, in io.Reader, out io.Writer) error {
 	debug.SetTraceback("none") // a trace shows arguments
 	if err := harden(); err != nil {
 		return fmt.Errorf("give up the right to be looked into: %w", err)
 	}
+	return do(in, out)
+}
+
+// serve carries out the one operation that is asked for on in.
+func serve(in io.Reader, out io.Writer) error {
 	watchdog := time.AfterFunc(requestTime, overdue)
 	defer watchdog.Stop()
 
 	limits := vault.DefaultLimits()
-	worker, err := vault.New(vault.Options{Open: opener(limits.Call), AWS: dialAWS, Now: time.Now, Limits: limits})
+	worker, err := vault.New(vault.Options{Open: opener(limits.Call), Unlock: unlock, AWS: dialAWS, Now: time.Now, Limits: limits})
 	if err != nil {
 		return err
 	}
@@ -91,6 +104,7 @@ func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Ba
 			Backend:        store.Backend,
 			Dir:            store.Dir,
 			PassphraseFile: store.PassphraseFile,
+			Key:            askHolder(store.Holder),
 			Create:         create,
 			Bus:            bus,
 			Call:           call,

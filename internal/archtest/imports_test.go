@@ -60,7 +60,7 @@ var theirs = map[string][]string{
 	"github.com/godbus/dbus/v5":        {"vault/vaulttest", "test"},
 	"github.com/rogpeppe/go-internal":  {"test"},
 	"github.com/urfave/cli/v2":         {"cmd/"},
-	"golang.org/x/crypto":              {"vault", "test"},
+	"golang.org/x/crypto":              {"vault/keychain", "test"},
 	"golang.org/x/sys":                 {"broker", "cmd/", "internal/", "vault", "vault/keychain", "test"},
 	"golang.org/x/term":                {"cmd/", "internal/tty", "test"},
 	"github.com/dvsekhvalnov/jose2go":  {},

@@ -33,14 +33,15 @@ var (
 		"github.com/dvsekhvalnov/jose2go", "credbroker/vault",
 	}
 	network = []string{"net/http", "crypto/tls"}
+	kdf     = []string{"golang.org/x/crypto"}
 	sdk     = []string{"github.com/aws"}
 	cli     = []string{"github.com/urfave", "text/template", "html/template"}
 )
 
 func fences() []fence {
 	return []fence{
-		{"credbroker/cmd/broker", slices.Concat(keyring, network, sdk, []string{"credbroker/broker"})},
-		{"credbroker/cmd/brokerd", slices.Concat(keyring, cli)},
+		{"credbroker/cmd/broker", slices.Concat(keyring, network, sdk, kdf, []string{"credbroker/broker"})},
+		{"credbroker/cmd/brokerd", slices.Concat(keyring, cli, kdf)},
 		{"credbroker/cmd/broker-vault", []string{"github.com/urfave", "credbroker/broker"}},
 		{"credbroker/cmd/broker-sandbox", keyring},
 		{"credbroker/broker", slices.Concat(keyring, sdk, cli)},
@@ -70,7 +71,7 @@ func TestP40DependencyFence(t *testing.T) {
 func TestP40FenceSeesWhatItForbids(t *testing.T) {
 	t.Parallel()
 	deps := dependencies(t, "credbroker/cmd/broker-vault")
-	for _, want := range slices.Concat(keyring, network, sdk) {
+	for _, want := range slices.Concat(keyring, network, sdk, kdf) {
 		if len(beyond(deps, []string{want})) == 0 {
 			t.Errorf("%s is not found in broker-vault, which links it", want)
 		}

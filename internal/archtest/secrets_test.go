@@ -13,14 +13,16 @@ import (
 // revealers are the files that may take a secret out of its secret.String, a
 // directory with a slash at its end, each with its reason.
 var revealers = map[string]string{
-	"credproc/credproc.go":      "writes the document that the SDKs read",
-	"internal/awsapi/client.go": "hands keys and credentials to the SDK, which signs with them",
-	"internal/fakeaws/":         "is AWS: it makes the secrets, checks and answers with them, and all are pretend ones",
-	"internal/ipc/worker.go":    "writes the request of put, for the worker's standard input",
-	"internal/secret/secret.go": "compares in constant time",
-	"vault/keychain/file.go":    "opens the file store with its passphrase",
-	"vault/put.go":              "checks the form of a key before it is stored",
-	"vault/record.go":           "writes the record that the store keeps",
+	"cmd/broker-vault/hold.go":           "hands the key of the file store to workers",
+	"credproc/credproc.go":               "writes the document that the SDKs read",
+	"internal/awsapi/client.go":          "hands keys and credentials to the SDK, which signs with them",
+	"internal/fakeaws/":                  "is AWS: it makes the secrets, checks and answers with them, and all are pretend ones",
+	"internal/ipc/worker.go":             "writes the requests of put, unlock and hold, for a worker's standard input",
+	"internal/secret/secret.go":          "compares in constant time",
+	"vault/keychain/file.go":             "opens the file store with its password",
+	"vault/keychain/passphrase_typed.go": "derives the password of the file store",
+	"vault/put.go":                       "checks the form of a key before it is stored",
+	"vault/record.go":                    "writes the record that the store keeps",
 }
 
 // plainFields are the files, or directories, whose structs may hold a secret

@@ -18,6 +18,8 @@ const (
 	OpRemove      = "remove"      // RemoveParams → Key
 	OpRestore     = "restore"     // RestoreParams → KeyList
 	OpExplain     = "explain"     // ExplainParams → Explanation; makes no call and asks nobody
+	OpLock        = "lock"        // LockParams → LockResult
+	OpHolding     = "holding"     // HoldingParams → HoldingEvent each time something changes, Holding at the end
 )
 
 // Hello says which daemon answers.
@@ -70,18 +72,20 @@ type Pending struct {
 // Status is the daemon's state for people and scripts.
 type Status struct {
 	Hello
-	Backend            string    `json:"backend,omitempty"`
-	ConfigFile         string    `json:"configFile"`
-	StateFile          string    `json:"stateFile"`
-	Socket             string    `json:"socket"`
-	AWSConfigFile      string    `json:"awsConfigFile"`
-	AWSCredentialsFile string    `json:"awsCredentialsFile"`
-	Prompts            int       `json:"prompts"` // MFA prompts since the start, repeats included
-	Problems           []Error   `json:"problems"`
-	Outages            []Outage  `json:"outages"`
-	Pending            []Pending `json:"pending"`
-	Sessions           []Session `json:"sessions"`
-	Keys               []Key     `json:"keys"`
+	Backend string `json:"backend,omitempty"`
+	// Vault is there only for a vault that opens with a passphrase.
+	Vault              *VaultLock `json:"vault,omitempty"`
+	ConfigFile         string     `json:"configFile"`
+	StateFile          string     `json:"stateFile"`
+	Socket             string     `json:"socket"`
+	AWSConfigFile      string     `json:"awsConfigFile"`
+	AWSCredentialsFile string     `json:"awsCredentialsFile"`
+	Prompts            int        `json:"prompts"` // MFA prompts since the start, repeats included
+	Problems           []Error    `json:"problems"`
+	Outages            []Outage   `json:"outages"`
+	Pending            []Pending  `json:"pending"`
+	Sessions           []Session  `json:"sessions"`
+	Keys               []Key      `json:"keys"`
 }
 
 // Outage is a key and a Region for which the last call got no answer of AWS.
@@ -182,4 +186,47 @@ type RemoveParams struct {
 // RestoreParams replaces a lost index by what a worker found in the store.
 type RestoreParams struct {
 	Keys []AdoptParams `json:"keys"`
+}
+
+// LockParams says what to forget: the sessions of the key that Profile begins
+// at, or, if it is empty, all of them and the key of a vault that opens with a
+// passphrase.
+type LockParams struct {
+	Profile string `json:"profile,omitempty"`
+}
+
+// LockResult says what was forgotten.
+type LockResult struct {
+	Sessions int        `json:"sessions"` // that were dropped
+	Prompts  int        `json:"prompts"`  // that were withdrawn, and everybody who waited for them told
+	Vault    *VaultLock `json:"vault,omitempty"`
+}
+
+// VaultLock is the state of a vault that opens with a passphrase.
+type VaultLock struct {
+	Locked bool      `json:"locked"`
+	Since  time.Time `json:"since"` // of being locked, or not; while the daemon has been there
+	// IdleLimit is how long the vault stays unlocked without being used, in
+	// seconds. 0 while it is locked.
+	IdleLimit int `json:"idleLimit,omitempty"`
+}
+
+// HoldingParams tells the daemon that the caller holds the key of the vault.
+// The conversation lasts as long as both: whichever end is left by the other
+// gives up. The key itself never goes to the daemon.
+type HoldingParams struct {
+	IdleLimit int `json:"idleLimit"` // seconds, see VaultLock
+}
+
+// HoldingEvent is what the daemon has to say to who holds the key. Exactly one
+// field is true.
+type HoldingEvent struct {
+	Accepted bool `json:"accepted,omitempty"` // the vault counts as unlocked from now on
+	Lock     bool `json:"lock,omitempty"`     // forget the key: end, at once
+}
+
+// Holding is the answer to a caller whose key is not wanted, because somebody
+// else holds it already.
+type Holding struct {
+	Already bool `json:"already"`
 }

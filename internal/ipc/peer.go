@@ -22,6 +22,11 @@ type Peer struct {
 // errForeign is wrapped when a peer is not this user in this pid namespace.
 var errForeign = errors.New("peer is not this user")
 
+// EndPeer kills the process at the other end, if it is there. What it was
+// asked to do, and did not, it cannot do any more: the holder of a key that
+// does not let go of it.
+func (c *Conversation) EndPeer() error { return c.Peer.kill() }
+
 func (p Peer) close() {
 	if p.process != nil {
 		_ = p.process.Close() // a handle, nothing was written

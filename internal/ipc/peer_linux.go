@@ -137,6 +137,19 @@ func (p Peer) Alive() bool {
 	return err == nil && alive
 }
 
+// kill ends the process, and no other that has its number by now.
+func (p Peer) kill() error {
+	if p.process == nil {
+		return errExited
+	}
+	raw, err := p.process.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
+	return errors.Join(cerr, err)
+}
+
 // serverUID returns the user who listens at the other end of conn: for the side
 // that connected, SO_PEERCRED names the process that called listen (unix(7)).
 func serverUID(conn *net.UnixConn) (int, error) {

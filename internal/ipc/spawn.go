@@ -45,6 +45,8 @@ func Limit(op string) time.Duration {
 		keychain, aws = 2, 1
 	case OpRecover: // as many keys as there are: nobody has a hundred
 		return 10 * time.Minute
+	case OpUnlock: // deriving the key is slow on purpose, and slower where memory is short
+		return time.Minute + KillDelay
 	default:
 		keychain = 1
 	}

@@ -19,13 +19,16 @@ const (
 	OpCallerIdentity = "caller-identity"  // ItemParams → Identity
 	OpListMFADevices = "list-mfa-devices" // ItemParams → MFADevices
 	OpRecover        = "recover"          // RecoverParams → RecoverResult; started by the client only
+	OpUnlock         = "unlock"           // UnlockParams → empty: open the store and, with a passphrase, leave its key with a holder; started by the client only
+	OpHold           = "hold"             // HoldParams → empty, and broker-vault hold goes on; started by a worker only
 )
 
 // Store names one vault backend and what it needs to open. It holds no secret.
 type Store struct {
 	Backend        string `json:"backend"`                  // "file" or "secret-service"
 	Dir            string `json:"dir,omitempty"`            // file: absolute directory of the items
-	PassphraseFile string `json:"passphraseFile,omitempty"` // file: absolute path
+	PassphraseFile string `json:"passphraseFile,omitempty"` // file: absolute path; empty: it opens with a passphrase
+	Holder         string `json:"holder,omitempty"`         // file without PassphraseFile: the socket of who holds its key
 	Keychain       string `json:"keychain,omitempty"`       // keychain: its name
 	Service        string `json:"service,omitempty"`        // secret-service: bus address
 }
@@ -71,8 +74,8 @@ type SessionTokenParams struct {
 	DurationSeconds int    `json:"durationSeconds"`        // 900 to 129600
 }
 
-// PutParams stores a key that the user brings. It is the only message that
-// carries a long-lived secret, and it never goes to brokerd.
+// PutParams stores a key that the user brings. Like UnlockParams and HoldParams
+// it carries a long-lived secret to a worker, and never goes to brokerd.
 type PutParams struct {
 	Item            string        `json:"item"`
 	Store           Store         `json:"store"`
@@ -151,4 +154,45 @@ type RecoveredKey struct {
 	MFAChoice
 	// Error says why the item is of no use, or why AWS did not confirm it.
 	Error *Error `json:"error,omitempty"`
+}
+
+// UnlockParams opens a store for the workers that come after. A store with a
+// dialog of its own shows that. A file vault that opens with a passphrase is
+// given it here; the worker derives its key, proves it, and leaves the key, not
+// the passphrase, with a holder.
+type UnlockParams struct {
+	Store      Store         `json:"store"`
+	Passphrase secret.String `json:"passphrase"` // zero for a store that asks by itself
+	// Create makes a vault for this passphrase where there is none. It proves
+	// the vault as a probe does.
+	Create bool `json:"create,omitempty"`
+	// Daemon is the socket of the daemon that the holder lives as long as.
+	// Empty: nobody is to hold the key, it is only proven.
+	Daemon string `json:"daemon,omitempty"` // absolute path
+}
+
+// Encode returns the JSON of p with the passphrase in it.
+func (p UnlockParams) Encode() (json.RawMessage, error) {
+	type plain UnlockParams
+	return json.Marshal(struct {
+		plain
+		Passphrase string `json:"passphrase"`
+	}{plain(p), p.Passphrase.Reveal()})
+}
+
+// HoldParams makes a worker the holder of a vault's key.
+type HoldParams struct {
+	Socket    string        `json:"socket"` // absolute path, where workers ask for the key
+	Daemon    string        `json:"daemon"` // absolute path, as in UnlockParams
+	Key       secret.String `json:"key"`
+	IdleLimit int           `json:"idleLimit"` // seconds without a question after which it ends
+}
+
+// Encode returns the JSON of p with the key in it.
+func (p HoldParams) Encode() (json.RawMessage, error) {
+	type plain HoldParams
+	return json.Marshal(struct {
+		plain
+		Key string `json:"key"`
+	}{plain(p), p.Key.Reveal()})
 }

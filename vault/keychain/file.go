@@ -13,7 +13,6 @@ import (
 
 	"github.com/99designs/keyring"
 
-	"credbroker/internal/atomicfile"
 	"credbroker/internal/secret"
 	"credbroker/vault"
 )
@@ -39,6 +38,7 @@ const stagePrefix = ".new-"
 type file struct {
 	dir      string
 	password secret.String
+	opener   string // what the user knows the password by, for messages
 }
 
 var _ vault.Backend = (*file)(nil)
@@ -47,21 +47,22 @@ func openFile(ctx context.Context, c Config) (vault.Backend, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Call)
 	defer cancel()
 	return bounded(ctx, "open the vault", func() (vault.Backend, error) {
-		if !filepath.IsAbs(c.Dir) || !filepath.IsAbs(c.PassphraseFile) {
-			return nil, &vault.Error{
-				Kind: vault.ErrNoBackend, Text: "a file vault needs the absolute paths of its directory and passphrase file",
-			}
+		b := &file{dir: c.Dir, opener: "the passphrase file"}
+		if !filepath.IsAbs(c.PassphraseFile) && (c.PassphraseFile != "" || c.Key == nil) {
+			return nil, &vault.Error{Kind: vault.ErrNoBackend, Text: "a file vault needs the absolute path of its passphrase file"}
 		}
-		if c.Create {
-			if err := atomicfile.MkdirAll(c.Dir, 0o700); err != nil {
-				return nil, fileError("make the vault directory "+c.Dir, err)
-			}
-		}
-		if err := checkDir(c.Dir); err != nil {
+		if err := b.openDir(c); err != nil {
 			return nil, err
 		}
-		b := &file{dir: c.Dir}
-		return b, b.unlock(ctx, c)
+		if c.PassphraseFile != "" {
+			return b, b.unlock(ctx, c)
+		}
+		b.opener = "the passphrase that was given"
+		key, err := c.Key(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return b, b.prove(ctx, key, false)
 	})
 }
 
@@ -95,6 +96,12 @@ func (b *file) passphrase(c Config) (secret.String, error) {
 	used, lookErr := b.used()
 	if lookErr != nil {
 		return secret.String{}, lookErr
+	}
+	if used && b.typed() {
+		return secret.String{}, &vault.Error{
+			Kind: vault.ErrWrongPassphrase, Text: "the vault in " + c.Dir + " opens with a passphrase, not with a file",
+			Hint: "run broker init --backend file on a terminal and type its passphrase",
+		}
 	}
 	if used || !c.Create {
 		return secret.String{}, &vault.Error{
@@ -145,10 +152,7 @@ func (b *file) checkPassphrase(create bool) error {
 		return err
 	}
 	if !used && !create {
-		return &vault.Error{
-			Kind: vault.ErrGone, Text: "the directory " + b.dir + " is empty, and no vault",
-			Hint: "mount or restore what belongs there",
-		}
+		return b.noVault()
 	}
 	opened := !used
 	for _, name := range names {
@@ -158,12 +162,29 @@ func (b *file) checkPassphrase(create bool) error {
 		}
 	}
 	if !opened {
-		return &vault.Error{Kind: vault.ErrWrongPassphrase, Text: "the passphrase file does not open the vault in " + b.dir}
+		e := &vault.Error{Kind: vault.ErrWrongPassphrase, Text: b.opener + " does not open the vault in " + b.dir}
+		if b.typed() {
+			e.Hint = "try again with the passphrase that was chosen when the vault was made: broker unlock"
+		}
+		return e
 	}
 	if err := os.Remove(filepath.Join(b.dir, canaryName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fileError("replace the vault's canary", err)
 	}
 	return b.write(canaryName, []byte(canaryData))
+}
+
+func (b *file) noVault() error {
+	return &vault.Error{
+		Kind: vault.ErrGone, Text: "the directory " + b.dir + " is empty, and no vault",
+		Hint: "mount or restore what belongs there",
+	}
+}
+
+// typed reports whether the vault was made for a passphrase.
+func (b *file) typed() bool {
+	_, err := os.Lstat(filepath.Join(b.dir, headerName))
+	return err == nil
 }
 
 // canary reads the canary.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/99designs/keyring"
 
+	"credbroker/internal/secret"
 	"credbroker/vault"
 )
 
@@ -25,7 +26,10 @@ const (
 type Config struct {
 	Backend        string
 	Dir            string // file: absolute directory of the items
-	PassphraseFile string // file: absolute path
+	PassphraseFile string // file: absolute path; empty asks Key
+	// Key returns the key of a file vault that was opened with Unlock, or an
+	// error that wraps vault.ErrLocked.
+	Key func(ctx context.Context) (secret.String, error)
 	// Create makes the directory, the passphrase file and the canary of "file"
 	// where they are missing. No other store is ever created.
 	Create bool
@@ -51,12 +55,7 @@ var refused = map[string]string{
 // Open opens the store that c names, unlocking it if its own dialog can be
 // shown, and no other. The context bounds the dialog.
 func Open(ctx context.Context, c Config) (vault.Backend, error) {
-	if c.Call == 0 {
-		c.Call = 5 * time.Second
-	}
-	if c.Random == nil {
-		c.Random = rand.Reader
-	}
+	c.setDefaults()
 	switch c.Backend {
 	case File:
 		return openFile(ctx, c)
@@ -68,6 +67,15 @@ func Open(ctx context.Context, c Config) (vault.Backend, error) {
 		text = why
 	}
 	return nil, &vault.Error{Kind: vault.ErrNoBackend, Text: text}
+}
+
+func (c *Config) setDefaults() {
+	if c.Call == 0 {
+		c.Call = 5 * time.Second
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
 }
 
 // pinned opens one backend of the library and makes sure that it is that one.
