@@ -71,6 +71,7 @@ type Places struct {
 	ConfigFile         string // broker's own
 	StateFile          string
 	VaultDir           string // of the file backend
+	HolderSocket       string // where the key of a vault that opens with a passphrase is asked for
 	Socket             string
 	OverlayDir         string // overlays of broker exec
 	AWSConfigFile      string
@@ -111,7 +112,7 @@ func (o Options) check() error {
 	}
 	for name, path := range map[string]string{
 		"ConfigFile": o.Places.ConfigFile, "StateFile": o.Places.StateFile,
-		"VaultDir": o.Places.VaultDir, "OverlayDir": o.Places.OverlayDir,
+		"VaultDir": o.Places.VaultDir, "HolderSocket": o.Places.HolderSocket, "OverlayDir": o.Places.OverlayDir,
 		"AWSConfigFile": o.Places.AWSConfigFile, "AWSCredentialsFile": o.Places.AWSCredentialsFile,
 	} {
 		if !filepath.IsAbs(path) {
@@ -141,6 +142,8 @@ type Broker struct {
 	cooling  map[sessionID]time.Duration // cancelled: background callers wait until then
 	breakers map[path]*breaker           // where AWS is out of reach
 	prompts  int
+	locks    locks
+	vault    vaultState
 
 	popUps      storm   // questions that came up unasked
 	asksUnasked *flight // the one whose question is up, or nil
@@ -163,6 +166,8 @@ func New(opts Options) (*Broker, error) {
 		devices:  map[string]*device{},
 		cooling:  map[sessionID]time.Duration{},
 		breakers: map[path]*breaker{},
+		locks:    locks{keys: map[string]uint64{}},
+		vault:    vaultState{since: opts.Clock.Now()},
 	}
 	b.index = newIndex(opts.Places.StateFile, opts.Hostname, opts.Log)
 	b.refresh()

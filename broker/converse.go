@@ -18,6 +18,8 @@ type conversation interface {
 	CanAsk() bool
 	Prompt(ctx context.Context, p ipc.Prompt) (string, error)
 	Sit() error
+	Event(v any) error
+	EndPeer() error
 }
 
 var _ conversation = (*ipc.Conversation)(nil)
@@ -59,6 +61,10 @@ func (b *Broker) operation(name string) (operation, bool) {
 		return b.opExplain, true
 	case ipc.OpRestore:
 		return b.opRestore, true
+	case ipc.OpLock:
+		return b.opLock, true
+	case ipc.OpHolding:
+		return b.opHolding, true
 	}
 	return nil, false
 }
@@ -153,6 +159,10 @@ func (b *Broker) opCredentials(ctx context.Context, r ipc.Request, c conversatio
 	}
 	e, err := b.obtain(ctx, p, callerOf(r, c))
 	if err != nil {
+		return nil, err
+	}
+	// Between its making and here it may have been dropped.
+	if err := b.stands(e, p.profile); err != nil {
 		return nil, err
 	}
 	document, err := e.creds.Encode()

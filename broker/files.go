@@ -45,6 +45,9 @@ func (v *view) store(o Options) ipc.Store {
 	switch s.Backend {
 	case "file":
 		s.Dir, s.PassphraseFile = o.Places.VaultDir, v.settings.Vault.PassphraseFile
+		if v.typed() {
+			s.Holder = o.Places.HolderSocket
+		}
 	default:
 		s.Keychain, s.Service = v.settings.Vault.Keychain, o.BusAddress
 	}

@@ -40,6 +40,7 @@ type flight struct {
 	b     *Broker
 	plan  *plan
 	since time.Time
+	lock  uint64                  // see locks
 	end   context.CancelCauseFunc // ends the asking, not a call under way
 	timer *time.Timer             // ends it when nobody has come for [mfa] timeout
 
@@ -96,6 +97,9 @@ func (b *Broker) await(ctx context.Context, p *plan, c caller) (*entry, error) {
 func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.openedLocked(); err != nil {
+		return nil, wrap(err, "profile %s", p.profile)
+	}
 	if f := b.flights[p.id]; f != nil {
 		f.life = max(f.life, p.duration)
 		return f, nil
@@ -112,7 +116,7 @@ func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 
 func (b *Broker) launchLocked(ctx context.Context, p *plan) *flight {
 	f := &flight{
-		b: b, plan: p, since: b.opts.Clock.Now(), life: p.duration,
+		b: b, plan: p, since: b.opts.Clock.Now(), lock: b.locks.of(p.id.accessKeyID), life: p.duration,
 		codes: make(chan typed), poke: make(chan struct{}, 1), done: make(chan struct{}),
 		waiters: map[*waiter]bool{},
 	}
@@ -216,7 +220,9 @@ func (f *flight) fly(ctx, asking context.Context) {
 	f.timer.Stop()
 	b := f.b
 	b.mu.Lock()
-	delete(b.flights, f.plan.id)
+	if b.flights[f.plan.id] == f { // and not one that came after a lock
+		delete(b.flights, f.plan.id)
+	}
 	switch {
 	case err == nil:
 		delete(b.cooling, f.plan.id)
@@ -340,7 +346,7 @@ func (f *flight) send(ctx context.Context, code string) (*entry, error) {
 			return nil, err
 		}
 	}
-	return f.b.sessionToken(ctx, f.longest(), code)
+	return f.b.sessionToken(ctx, f.longest(), code, f.lock)
 }
 
 // device returns the device of a serial number.

@@ -278,12 +278,13 @@ var (
 
 // rig is a Broker with everything around it.
 type rig struct {
-	t     *testing.T
-	dir   string
-	aws   *fakeAWS
-	clock *fakeClock
-	log   *lockedBuffer
-	opts  Options
+	t       *testing.T
+	dir     string
+	aws     *fakeAWS
+	clock   *fakeClock
+	log     *lockedBuffer
+	opts    Options
+	holding *client // who holds the key of a typed vault
 	*Broker
 }
 
@@ -314,7 +315,7 @@ func newRig(t *testing.T) *rig {
 		Version: "1.2.3", PID: 42, UID: os.Getuid(), StartedAt: clock.Now(), Hostname: "laptop",
 		Places: Places{
 			Home: dir, ConfigFile: r.path("config"), StateFile: r.path("state/state.json"), VaultDir: r.path("vault"),
-			Socket: r.path("broker.sock"), OverlayDir: r.path("overlay"),
+			Socket: r.path("broker.sock"), HolderSocket: r.path("vault.sock"), OverlayDir: r.path("overlay"),
 			AWSConfigFile: r.path("aws/config"), AWSCredentialsFile: r.path("aws/credentials"),
 		},
 		Worker: r.aws, STS: r.aws, Clock: clock,
@@ -372,6 +373,8 @@ type talk struct {
 	answers chan string
 	gone    <-chan struct{}
 	full    error // what Sit returns
+	events  chan any
+	killed  chan struct{} // closed by EndPeer
 }
 
 func (c *talk) Decode(v any) error {
@@ -387,6 +390,19 @@ func (c *talk) Decode(v any) error {
 func (c *talk) CanAsk() bool { return c.prompts != nil }
 
 func (c *talk) Sit() error { return c.full }
+
+func (c *talk) Event(v any) error {
+	if c.events == nil {
+		return errHungUp
+	}
+	c.events <- v
+	return nil
+}
+
+func (c *talk) EndPeer() error {
+	close(c.killed)
+	return nil
+}
 
 var errHungUp = errors.New("the client hung up")
 
@@ -431,7 +447,7 @@ func (r *rig) startWithin(op string, params any, ask ipc.Ask, limit time.Duratio
 	if limit > 0 {
 		ctx, hangUp = context.WithTimeout(context.Background(), limit)
 	}
-	c := &client{talk: &talk{params: data, gone: ctx.Done()}, hangUp: hangUp, done: make(chan struct{})}
+	c := &client{talk: &talk{params: data, gone: ctx.Done(), events: make(chan any, 16), killed: make(chan struct{})}, hangUp: hangUp, done: make(chan struct{})}
 	if ask != ipc.AskNowhere {
 		c.prompts, c.answers = make(chan ipc.Prompt, 16), make(chan string)
 	}

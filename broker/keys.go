@@ -27,6 +27,9 @@ func (b *Broker) opReserve(_ context.Context, _ ipc.Request, c conversation) (an
 	if err := checkKey(pl.keys, params.Profile, params.AccessKeyID, params.Replace); err != nil {
 		return nil, err
 	}
+	if err := b.opened(); err != nil {
+		return nil, wrap(err, "store key %s of profile %s", params.AccessKeyID, params.Profile)
+	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: package rand ends the program instead
 	r := ipc.Reservation{Item: "broker.v1." + hex.EncodeToString(id[:]), Store: b.files.current().store(b.opts)}
@@ -202,6 +205,9 @@ func (b *Broker) deleteItem(ctx context.Context, d doomed) error {
 // deleteDoomed finishes what was marked. What cannot be deleted now is tried
 // again later.
 func (b *Broker) deleteDoomed(ctx context.Context) {
+	if b.opened() != nil {
+		return
+	}
 	for _, d := range b.index.doomed() {
 		if err := b.deleteItem(ctx, d); err != nil {
 			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "item not deleted yet", slog.String("profile", d.Profile),

@@ -164,6 +164,9 @@ func (b *Broker) prime(ctx context.Context, p *plan) (*flight, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.openedLocked(); err != nil {
+		return nil, wrap(err, "profile %s", p.profile)
+	}
 	if f := b.flights[p.id]; f != nil {
 		return f, nil
 	}

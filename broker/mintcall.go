@@ -58,6 +58,9 @@ func (b *Broker) identify(ctx context.Context, p *plan, c caller) (*plan, error)
 	}
 	type identity string // a name of its own among the shared calls
 	_, err := b.share(ctx, identity(p.key.Item), func(ctx context.Context) (*entry, error) {
+		if err := b.opened(); err != nil {
+			return nil, err
+		}
 		if err := b.reach(ctx, p); err != nil {
 			return nil, err
 		}
@@ -103,8 +106,8 @@ func (b *Broker) prepare(ctx context.Context, p *plan) error {
 }
 
 // sessionToken makes one GetSessionToken call, with code if that is not empty,
-// and caches what it brings.
-func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry, error) {
+// and caches what it brings. lock is that of lockOf when it was begun.
+func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock uint64) (*entry, error) {
 	p, ok := b.current(p)
 	if !ok {
 		return nil, removedMeanwhile(p)
@@ -123,21 +126,37 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string) (*entry
 		e.Spent = code != ""
 		return nil, e
 	}
-	e.id = p.id
+	e.id, e.lock = p.id, lock
 	if _, ok := b.current(p); !ok {
 		e := removedMeanwhile(p)
 		e.Spent = code != ""
 		return nil, e
 	}
-	b.mu.Lock()
-	// Of two that were made at the same time the longer one serves both.
-	if have := b.sessions[p.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
-		b.sessions[p.id] = e
+	err = b.keep(e, p.profile, func() {
+		// Of two that were made at the same time the longer one serves both.
+		if have := b.sessions[p.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
+			b.sessions[p.id] = e
+		}
+	})
+	if err != nil {
+		e := *coded(err)
+		e.Spent = code != ""
+		return nil, &e
 	}
-	b.mu.Unlock()
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "session made", slog.String("profile", p.owner),
 		slog.String("source_key_id", p.key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
 	return e, nil
+}
+
+// keep has enter put e into the cache, unless it was dropped before it came.
+func (b *Broker) keep(e *entry, profile string, enter func()) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.standsLocked(e, profile)
+	if err == nil {
+		enter()
+	}
+	return err
 }
 
 // current returns p with its key as the index has it now. While a code was

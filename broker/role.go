@@ -182,15 +182,20 @@ func (b *Broker) root(ctx context.Context, p *plan, c caller) (*entry, error) {
 	if p.id.serial != "" {
 		return b.await(ctx, p, c)
 	}
-	type session struct { // one call for all who ask for the same length
+	lock := b.lockOf(p)
+	if err := b.opened(); err != nil {
+		return nil, wrap(err, "profile %s", p.profile)
+	}
+	type session struct { // one call for all who ask for the same length, since the same lock
 		id       sessionID
 		duration time.Duration
+		lock     uint64
 	}
-	return b.share(ctx, session{p.id, p.duration}, func(ctx context.Context) (*entry, error) {
+	return b.share(ctx, session{p.id, p.duration, lock}, func(ctx context.Context) (*entry, error) {
 		if err := b.prepare(ctx, p); err != nil {
 			return nil, err
 		}
-		return b.sessionToken(ctx, p, "")
+		return b.sessionToken(ctx, p, "", lock)
 	})
 }
 
@@ -228,10 +233,10 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 	if err != nil {
 		return nil, wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
 	}
-	e.id, e.roleARN, e.family = p.id, in.RoleARN, family
-	b.mu.Lock()
-	b.roles[key] = e
-	b.mu.Unlock()
+	e.id, e.roleARN, e.family, e.lock = p.id, in.RoleARN, family, source.lock
+	if err := b.keep(e, p.profile, func() { b.roles[key] = e }); err != nil {
+		return nil, err
+	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "role assumed", slog.String("profile", role.profile),
 		slog.String("role_arn", in.RoleARN), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
 	return e, nil

@@ -45,6 +45,7 @@ type entry struct {
 	id       sessionID     // of the session at its root
 	roleARN  string        // empty for a GetSessionToken session
 	family   roleKey       // of a role: the same for every root session of id
+	lock     uint64        // see locks: what it is marked with since it was begun
 }
 
 // left returns how long e is valid, by the clock that ends it first.

@@ -40,6 +40,7 @@ func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, erro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s.Vault = b.vaultLocked()
 	s.Prompts = b.prompts
 	s.Outages = b.outagesLocked()
 	for _, f := range b.flights {

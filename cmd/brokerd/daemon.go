@@ -147,6 +147,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 			StateFile:          d.places.StateFile,
 			VaultDir:           d.places.VaultDir,
 			Socket:             d.places.Socket,
+			HolderSocket:       d.places.HolderSocket,
 			OverlayDir:         d.places.OverlayDir,
 			AWSConfigFile:      d.places.AWSConfigFile,
 			AWSCredentialsFile: d.places.AWSCredentialsFile,

@@ -18,6 +18,9 @@ const grace = 2 * time.Second
 // for a while. All other ends of their contexts reach them at once.
 func graceful(stopping context.Context, h ipc.Handler) ipc.Handler {
 	return func(ctx context.Context, c *ipc.Conversation) (json.RawMessage, error) {
+		if c.Request.Op == ipc.OpHolding { // it would never finish
+			return h(ctx, c)
+		}
 		finished := make(chan struct{})
 		defer close(finished)
 		over := make(chan struct{})

@@ -54,7 +54,7 @@ func (w WorkerCommand) Start(ctx context.Context, op string, params any, args ..
 	if err == nil {
 		return errors.Join(out.Close(), cmd.Process.Release())
 	}
-	_ = killGroup(cmd.Process.Pid) // it may be on its way out
-	_ = cmd.Wait()                 // what counts is its answer
+	_ = cmd.Process.Kill() // it may be on its way out
+	_ = cmd.Wait()         // what counts is its answer
 	return err
 }

@@ -40,6 +40,7 @@ type Places struct {
 	RuntimeDir      string // the directory of Socket, LockFile and OverlayDir; private to the user
 	Socket          string // on Windows the name of a pipe, and RuntimeDir is StateDir
 	LockFile        string
+	HolderSocket    string // of broker-vault hold, beside Socket
 	OverlayDir      string // AWS config overlays of broker exec
 
 	// The AWS files where no setting names others.
@@ -93,6 +94,7 @@ func find(h host, getenv func(string) string, uid int) (Places, error) {
 	}
 	p.RuntimeDir = runtimeDir(p.Socket, p.StateDir)
 	p.LockFile = filepath.Join(p.RuntimeDir, "brokerd.lock")
+	p.HolderSocket = filepath.Join(p.RuntimeDir, "vault.sock")
 	p.OverlayDir = filepath.Join(p.RuntimeDir, "overlays")
 	return p, nil
 }

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 	want := Places{
 		Home: home, ConfigFile: config + "/config", LocationFile: config + "/location", EnvironmentFile: config + "/environment",
 		StateDir: state, StateFile: state + "/state.json", LogFile: state + "/brokerd.log", VaultDir: state + "/vault",
-		RuntimeDir: state, Socket: state + "/broker.sock", LockFile: state + "/brokerd.lock", OverlayDir: state + "/overlays",
+		RuntimeDir: state, Socket: state + "/broker.sock", LockFile: state + "/brokerd.lock", HolderSocket: state + "/vault.sock", OverlayDir: state + "/overlays",
 		AWSConfigFile: home + "/.aws/config", AWSCredentialsFile: home + "/.aws/credentials",
 	}
 	for _, tt := range []struct {
