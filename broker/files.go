@@ -48,6 +48,8 @@ func (v *view) store(o Options) ipc.Store {
 		if v.typed() {
 			s.Holder = o.Places.HolderSocket
 		}
+	case "pass":
+		s.Program, s.Dir, s.GnuPGHome = v.settings.Vault.PassProgram, v.settings.Vault.PasswordStoreDir, v.settings.Vault.GnuPGHome
 	default:
 		s.Keychain, s.Service = v.settings.Vault.Keychain, o.BusAddress
 	}

@@ -67,7 +67,7 @@ func hasDialog(params json.RawMessage) bool {
 }
 
 // asks reports whether a store can show a dialog of its own.
-func asks(store ipc.Store) bool { return store.Backend == "secret-service" }
+func asks(store ipc.Store) bool { return store.Backend != "file" && store.Backend != "wincred" }
 
 // Options are what a Worker is made of. All but Unlock and Limits are required.
 type Options struct {
@@ -162,9 +162,12 @@ func with[P any](ctx context.Context, op string, params json.RawMessage, f func(
 
 // open opens the store of a request. The store's own dialog may be up meanwhile.
 func (w *Worker) open(ctx context.Context, store ipc.Store, create bool) (*Store, error) {
-	limit := w.o.Limits.Call
+	limit, call := w.o.Limits.Call, w.o.Limits.Call
 	if asks(store) {
 		limit = w.o.Limits.Dialog
+	}
+	if store.Backend == "keychain" { // macOS asks whenever it likes, once; the Budget bounds all of it
+		call = w.o.Limits.Dialog
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -172,7 +175,7 @@ func (w *Worker) open(ctx context.Context, store ipc.Store, create bool) (*Store
 	if err != nil {
 		return nil, err
 	}
-	return NewStore(backend, w.o.Limits.Call), nil
+	return NewStore(backend, call), nil
 }
 
 // aws makes one call of AWS under its deadline.

@@ -21,8 +21,8 @@ func harden() error {
 		return err
 	}
 	// An attribute of threads, of which Go has several by now. In a build with
-	// cgo they cannot all be reached: then this one's will do, as the worker
-	// starts no program but itself.
+	// cgo they cannot all be reached: then this one's will do. What the worker
+	// starts, itself and the program of a pass store, gains no privilege anyway.
 	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 	if errors.Is(errno, syscall.ENOTSUP) {
 		return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -89,15 +89,21 @@ func serve(in io.Reader, out io.Writer) error {
 // overdue ends a process that is stuck in a library which knows no deadlines.
 func overdue() { os.Exit(1) }
 
+const busVariable = "DBUS_SESSION_BUS_ADDRESS"
+
 // opener opens the store of a request, on the bus that this process was
 // started with: the library has connected to it before main.
 func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Backend, error) {
-	bus := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+	bus := os.Getenv(busVariable)
 	if bus == ipc.NoBus {
 		bus = ""
 	}
+	var session []string
+	if dialogs := os.Getenv(ipc.WorkerBus); dialogs != "" {
+		session = []string{busVariable + "=" + dialogs}
+	}
 	return func(ctx context.Context, store ipc.Store, create bool) (vault.Backend, error) {
-		if store.Service != "" && store.Service != bus {
+		if store.Backend == keychain.SecretService && store.Service != "" && store.Service != bus {
 			return nil, &ipc.Error{Code: ipc.CodeInternal, Message: "open the secret-service: the worker was started with another session bus"}
 		}
 		return keychain.Open(ctx, keychain.Config{
@@ -107,6 +113,11 @@ func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Ba
 			Key:            askHolder(store.Holder),
 			Create:         create,
 			Bus:            bus,
+			Keychain:       store.Keychain,
+			Home:           os.Getenv("HOME"),
+			Program:        store.Program,
+			Environ:        os.Environ(),
+			Session:        session,
 			Call:           call,
 		})
 	}

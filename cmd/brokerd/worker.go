@@ -114,7 +114,7 @@ func (w *worker) run(ctx context.Context, op string, store ipc.Store, params any
 	defer end()
 	return ipc.WorkerCommand{
 		Path:   w.path,
-		Env:    ipc.WorkerEnv(store, w.home, w.bus, w.more...),
+		Env:    ipc.WorkerEnv(store, w.home, w.bus, append(ipc.DialogEnv(store, os.Getenv), w.more...)...),
 		Client: "brokerd " + version,
 		Log:    w.log,
 		Dialog: store.Backend != "file",

@@ -55,6 +55,7 @@ var theirs = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2":     {"internal/awsapi", "internal/fakeaws", "test"},
 	"github.com/aws/smithy-go":         {"internal/awsapi", "internal/fakeaws", "test"},
 	"github.com/creack/pty":            {"test"},
+	"github.com/danieljoos/wincred":    {"vault/keychain"},
 	"github.com/fsnotify/fsnotify":     {"broker", "cmd/brokerd", "internal/ipc"},
 	"github.com/godbus/dbus":           {"vault/keychain", "test"}, // v4: the library's own connection, see vault/keychain
 	"github.com/godbus/dbus/v5":        {"vault/vaulttest", "test"},

@@ -32,9 +32,12 @@ type place struct{ section, key string }
 
 // VaultSettings is the section [vault].
 type VaultSettings struct {
-	Backend        string // "file" or "secret-service"; empty before `broker init`
-	PassphraseFile string // absolute path
-	Keychain       string // name of the keychain
+	Backend          string // "keychain", "secret-service", "wincred", "file" or "pass"; empty before `broker init`
+	PassphraseFile   string // absolute path; for file
+	Keychain         string // name of the keychain; for keychain
+	PassProgram      string // absolute path; for pass
+	PasswordStoreDir string // absolute path; for pass
+	GnuPGHome        string // absolute path, or empty; for pass
 }
 
 // SessionSettings is the section [sessions].

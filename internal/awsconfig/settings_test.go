@@ -152,7 +152,7 @@ func TestSettingsErrors(t *testing.T) {
 		{"[vault]\nregion = x", "config:2: unknown key region in [vault]", "did you mean"},
 		{"backend = file", "config:1: expected a section", ""},
 		{"[vault]\nbackend", `config:2: expected "="`, ""},
-		{"[vault]\nbackend = kwallet", "config:2: backend must be file or secret-service", ""},
+		{"[vault]\nbackend = kwallet", "config:2: backend must be one of keychain, secret-service, wincred, file, pass", ""},
 		{"[vault]\npassphrase_file = ~/x", "config:2: passphrase_file must be an absolute path", ""},
 		{"[vault]\npassphrase_file = /x\n  y", "config:2: passphrase_file must stand on one line", ""},
 		{"[vault]\nkeychain = a\x01", "config:2: keychain has characters", ""},

@@ -32,6 +32,9 @@ func settingTable() []setting {
 		textSetting("vault", "backend", func(s *Settings) *string { return &s.Vault.Backend }, checkBackend),
 		textSetting("vault", "passphrase_file", func(s *Settings) *string { return &s.Vault.PassphraseFile }, checkPath),
 		textSetting("vault", "keychain", func(s *Settings) *string { return &s.Vault.Keychain }, checkText),
+		textSetting("vault", "pass_program", func(s *Settings) *string { return &s.Vault.PassProgram }, checkPath),
+		textSetting("vault", "password_store_dir", func(s *Settings) *string { return &s.Vault.PasswordStoreDir }, checkPath),
+		textSetting("vault", "gnupg_home", func(s *Settings) *string { return &s.Vault.GnuPGHome }, checkPath),
 		lengthSetting("sessions", "session_duration", func(s *Settings) *time.Duration { return &s.Sessions.SessionDuration }, MinSessionDuration, MaxSessionDuration),
 		lengthSetting("sessions", "role_duration", func(s *Settings) *time.Duration { return &s.Sessions.RoleDuration }, MinRoleDuration, MaxRoleDuration),
 		lengthSetting("sessions", "min_remaining", func(s *Settings) *time.Duration { return &s.Sessions.MinRemaining }, 0, MaxRoleDuration),
@@ -106,8 +109,9 @@ func lengthOverride(key string, field func(*Override) *time.Duration, least, mos
 }
 
 func checkBackend(v string) error {
-	if v != "file" && v != "secret-service" {
-		return errors.New("must be file or secret-service")
+	backends := []string{"keychain", "secret-service", "wincred", "file", "pass"}
+	if !slices.Contains(backends, v) {
+		return errors.New("must be one of " + strings.Join(backends, ", "))
 	}
 	return nil
 }

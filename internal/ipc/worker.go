@@ -25,12 +25,14 @@ const (
 
 // Store names one vault backend and what it needs to open. It holds no secret.
 type Store struct {
-	Backend        string `json:"backend"`                  // "file" or "secret-service"
-	Dir            string `json:"dir,omitempty"`            // file: absolute directory of the items
+	Backend        string `json:"backend"`                  // "keychain", "secret-service", "wincred", "file" or "pass"
+	Dir            string `json:"dir,omitempty"`            // absolute; file: the items; pass: the password store
 	PassphraseFile string `json:"passphraseFile,omitempty"` // file: absolute path; empty: it opens with a passphrase
 	Holder         string `json:"holder,omitempty"`         // file without PassphraseFile: the socket of who holds its key
 	Keychain       string `json:"keychain,omitempty"`       // keychain: its name
 	Service        string `json:"service,omitempty"`        // secret-service: bus address
+	Program        string `json:"program,omitempty"`        // pass: absolute path of the program
+	GnuPGHome      string `json:"gnupgHome,omitempty"`      // pass: absolute; empty = GnuPG's own choice
 }
 
 // AWS says how to reach AWS for one call.

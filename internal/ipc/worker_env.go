@@ -12,19 +12,56 @@ import (
 // a bus behind in every run; to this one a connection is refused at once.
 const NoBus = "unix:path=/dev/null"
 
+// WorkerBus is the variable with the session bus for the dialogs of a store
+// which itself needs none.
+const WorkerBus = "BROKER_DIALOG_BUS"
+
 // WorkerEnv returns the whole environment of a worker: a fixed list, so that
 // nothing which a client or a daemon was started with reaches it. home is an
 // absolute path, bus the session bus from SessionBus or "". Only a
 // secret-service is given a bus; every other store gets NoBus. extra, as in
 // "GOCOVERDIR=/…", is appended; no secret may be in it.
 func WorkerEnv(store Store, home, bus string, extra ...string) []string {
+	var more []string
+	if store.Backend == "pass" {
+		more = passEnv(store, bus)
+	}
 	if bus == "" || store.Backend != "secret-service" {
 		bus = NoBus
 	}
-	return append(append(systemEnv(home),
+	env := append(systemEnv(home),
 		"DBUS_SESSION_BUS_ADDRESS="+bus,
 		"DISABLE_KWALLET=1", // the keyring library would look for it on the bus
-	), extra...)
+	)
+	return append(append(env, more...), extra...)
+}
+
+// passEnv is what pass and gpg are started with. gpg, when pass runs it, must
+// not ask: nothing bounds its dialog. The worker asks first, with a bound.
+func passEnv(store Store, bus string) []string {
+	env := []string{"PASSWORD_STORE_DIR=" + store.Dir, "PASSWORD_STORE_GPG_OPTS=--pinentry-mode=error --batch --no-tty"}
+	if store.GnuPGHome != "" {
+		env = append(env, "GNUPGHOME="+store.GnuPGHome)
+	}
+	if bus != "" {
+		env = append(env, WorkerBus+"="+bus)
+	}
+	return env
+}
+
+// DialogEnv returns what of a user's session a store needs that starts a
+// program with a dialog, for the extra of WorkerEnv: nothing for all but pass.
+func DialogEnv(store Store, getenv func(string) string) []string {
+	var env []string
+	if store.Backend != "pass" {
+		return env
+	}
+	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "GPG_TTY", "TERM", "LANG"} {
+		if value := getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // SessionBus returns the address of the user's session bus, or "" if there is

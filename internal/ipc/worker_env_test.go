@@ -37,6 +37,28 @@ func TestP48WorkerEnvIsAFixedList(t *testing.T) {
 	}
 }
 
+// P48: what pass and gpg are started with. gpg may not ask, and the bus is for
+// its dialog alone: the library would connect to the other one before main.
+func TestP48WorkerEnvOfPass(t *testing.T) {
+	t.Parallel()
+	store := ipc.Store{Backend: "pass", Dir: "/home/ann/.password-store", GnuPGHome: "/home/ann/.gnupg"}
+	session := map[string]string{"DISPLAY": ":0", "GPG_TTY": "/dev/pts/1", "LD_PRELOAD": "/tmp/x", "PASSWORD_STORE_ENABLE_EXTENSIONS": "true"}
+	dialog := ipc.DialogEnv(store, func(name string) string { return session[name] })
+	got := ipc.WorkerEnv(store, "/home/ann", "unix:path=/run/user/1000/bus", dialog...)
+	want := []string{
+		"HOME=/home/ann", "PATH=/usr/local/bin:/usr/bin:/bin", "DBUS_SESSION_BUS_ADDRESS=" + ipc.NoBus, "DISABLE_KWALLET=1",
+		"PASSWORD_STORE_DIR=/home/ann/.password-store", "PASSWORD_STORE_GPG_OPTS=--pinentry-mode=error --batch --no-tty",
+		"GNUPGHOME=/home/ann/.gnupg", "BROKER_DIALOG_BUS=unix:path=/run/user/1000/bus",
+		"DISPLAY=:0", "GPG_TTY=/dev/pts/1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := ipc.DialogEnv(ipc.Store{Backend: "file"}, func(string) string { return "x" }); len(got) != 0 {
+		t.Errorf("a store without a dialog of a program's gets %q", got)
+	}
+}
+
 // P48: only a bus of our own is used, and the one of the login session first.
 func TestP48SessionBus(t *testing.T) {
 	t.Parallel()

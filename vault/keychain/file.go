@@ -5,7 +5,6 @@ package keychain
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,9 +15,6 @@ import (
 	"credbroker/internal/secret"
 	"credbroker/vault"
 )
-
-// maxItemFile is far over what an encrypted record needs, in bytes.
-const maxItemFile = 64 << 10
 
 // The canary is an item that every file vault has. The library accepts any
 // password for a new item; the canary tells a wrong one before it is used.
@@ -265,26 +261,7 @@ func (b *file) names() ([]string, error) {
 
 // look returns ErrNotFound if the item is not there, and an error if the
 // library should not be let near it.
-func (b *file) look(name string) error {
-	path := filepath.Join(b.dir, name)
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := checkDir(b.dir); err != nil { // the item went with its directory
-			return err
-		}
-		return &vault.Error{Kind: vault.ErrNotFound, Text: "item " + name + " is not in the vault"}
-	}
-	if err != nil {
-		return fileError("look at item "+name, err)
-	}
-	if err := checkFile(path, info); err != nil {
-		return err
-	}
-	if info.Size() > maxItemFile {
-		return &vault.Error{Kind: vault.ErrCorrupt, Text: fmt.Sprintf("item %s has %d bytes", name, info.Size())}
-	}
-	return nil
-}
+func (b *file) look(name string) error { return lookItem(b.dir, name, name) }
 
 // read decrypts one item. Since the passphrase is proven when the store opens,
 // an item that does not decrypt is damaged.

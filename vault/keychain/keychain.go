@@ -5,6 +5,7 @@ package keychain
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,19 +20,30 @@ import (
 // The stores that broker opens.
 const (
 	File          = "file"           // encrypted files in a directory
-	SecretService = "secret-service" // the desktop's keyring, over D-Bus
+	Keychain      = "keychain"       // macOS
+	Pass          = "pass"           // a password store of pass and GnuPG
+	SecretService = "secret-service" // the Linux desktop's keyring, over D-Bus
+	WinCred       = "wincred"        // Windows Credential Manager
 )
 
 // Config names one store. The zero value names none.
 type Config struct {
 	Backend        string
-	Dir            string // file: absolute directory of the items
+	Dir            string // absolute; file: of the items; pass: of the password store
 	PassphraseFile string // file: absolute path; empty asks Key
+	Keychain       string // keychain: its name; empty = the user's default one
+	Home           string // keychain: absolute home directory of the user
+	Program        string // pass: absolute path of the program
+	// Environ is the environment of this process, which the library hands on
+	// to pass: see ipc.WorkerEnv. Session is added to it for a gpg that may
+	// ask for a passphrase.
+	Environ, Session []string
 	// Key returns the key of a file vault that was opened with Unlock, or an
 	// error that wraps vault.ErrLocked.
 	Key func(ctx context.Context) (secret.String, error)
-	// Create makes the directory, the passphrase file and the canary of "file"
-	// where they are missing. No other store is ever created.
+	// Create makes the directory, the passphrase file and the canary of "file",
+	// and the folder and canary of "pass", where they are missing. No other
+	// store is ever created.
 	Create bool
 	// Bus is the session bus that this process was started with; it cannot be
 	// changed afterwards. Empty: none.
@@ -43,24 +55,26 @@ type Config struct {
 	Random io.Reader
 }
 
-// refused are stores that the library has and broker does not use, and why.
+// opener opens one kind of store.
+type opener func(context.Context, Config) (vault.Backend, error)
+
+// refused are stores that broker does not use here, and why. What the platform
+// has is looked up first.
 var refused = map[string]string{
-	"kwallet":  "kwallet reports keys as stored that it has not stored; newer versions of KWallet are a secret-service",
-	"keyctl":   "the kernel's keyring (keyctl) forgets all keys at the next boot",
-	"pass":     "pass runs programs that it finds on the PATH, without a time limit",
-	"keychain": "keychain is the store of macOS",
-	"wincred":  "wincred is the store of Windows",
+	"kwallet":     "kwallet reports keys as stored that it has not stored; newer versions of KWallet are a secret-service",
+	"keyctl":      "the kernel's keyring (keyctl) forgets all keys at the next boot",
+	Pass:          "pass is a store of Linux and macOS",
+	Keychain:      "keychain is the store of macOS",
+	SecretService: "secret-service is a store of Linux desktops",
+	WinCred:       "wincred is the store of Windows",
 }
 
 // Open opens the store that c names, unlocking it if its own dialog can be
 // shown, and no other. The context bounds the dialog.
 func Open(ctx context.Context, c Config) (vault.Backend, error) {
 	c.setDefaults()
-	switch c.Backend {
-	case File:
-		return openFile(ctx, c)
-	case SecretService:
-		return openSecretService(ctx, c)
+	if open, ok := openers()[c.Backend]; ok {
+		return open(ctx, c)
 	}
 	text := fmt.Sprintf("%.40q is no store that broker knows", c.Backend)
 	if why, ok := refused[c.Backend]; ok {
@@ -136,4 +150,12 @@ func checkName(name string) error {
 		return nil
 	}
 	return &vault.Error{Kind: vault.ErrCorrupt, Text: fmt.Sprintf("%.40q is not the name of an item", name)}
+}
+
+// isJSON reports an item that the library has found and cannot decode. The
+// text of such an error may quote it.
+func isJSON(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.As(err, &syntax) || errors.As(err, &kind)
 }

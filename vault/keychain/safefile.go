@@ -50,6 +50,32 @@ func checkFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// maxItemFile is far over what an encrypted record needs, in bytes.
+const maxItemFile = 64 << 10
+
+// lookItem returns ErrNotFound if dir does not have the file of that item, and
+// an error if it should not be read.
+func lookItem(dir, base, name string) error {
+	path := filepath.Join(dir, base)
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := checkDir(dir); err != nil { // the item went with its directory
+			return err
+		}
+		return &vault.Error{Kind: vault.ErrNotFound, Text: "item " + name + " is not in the vault"}
+	}
+	if err != nil {
+		return fileError("look at item "+name, err)
+	}
+	if err := checkFile(path, info); err != nil {
+		return err
+	}
+	if info.Size() > maxItemFile {
+		return &vault.Error{Kind: vault.ErrCorrupt, Text: fmt.Sprintf("item %s has %d bytes", name, info.Size())}
+	}
+	return nil
+}
+
 // readSafe reads a small file that must be ours alone. It wraps fs.ErrNotExist.
 func readSafe(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package keychain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/godbus/dbus"
@@ -99,11 +100,3 @@ func ownerLost(body []any) bool {
 }
 
 func gone(text string) error { return &vault.Error{Kind: vault.ErrGone, Text: text} }
-
-// isJSON reports an item that the library has found and cannot decode. The
-// text of such an error may quote it.
-func isJSON(err error) bool {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	return errors.As(err, &syntax) || errors.As(err, &kind)
-}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keychain
+
+func openers() map[string]opener {
+	return map[string]opener{File: openFile, Keychain: openKeychain, Pass: openPass}
+}
