@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,12 +18,6 @@ import (
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 	"credbroker/internal/paths"
-)
-
-// The stores of this release.
-const (
-	backendFile          = "file"
-	backendSecretService = "secret-service"
 )
 
 // initOptions is the command line of broker init.
@@ -37,6 +32,9 @@ type initOptions struct {
 type initResult struct {
 	Backend        string `json:"backend"`
 	PassphraseFile string `json:"passphraseFile,omitempty"`
+	PassProgram    string `json:"passProgram,omitempty"`
+	StoreDir       string `json:"storeDir,omitempty"`   // of pass
+	Note           string `json:"note,omitempty"`       // what this build lacks
 	HTTPSProxy     string `json:"httpsProxy,omitempty"` // without a password
 	ConfigFile     string `json:"configFile"`
 	StateDir       string `json:"stateDir"`
@@ -50,11 +48,12 @@ func newInitCommand(a *app) *cli.Command {
 		Usage:     "choose the store for keys and write the config",
 		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE] [--yes] [--json]",
 		Description: about(`Tries the stores of this machine by writing, reading and deleting an item, and
-pins one: secret-service, the desktop's keyring, or file, encrypted files. The
-choice never changes by itself. Records the environment that mfa_command is
+pins one: the desktop's own (secret-service on Linux, keychain on macOS, wincred
+on Windows), or file, encrypted files. A pass store is used only if asked for.
+The choice never changes by itself. Records the environment that mfa_command is
 started with. Run again, it says what is pinned, and records anew.`, "broker init --backend file"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: secret-service or file"},
+			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: " + strings.Join(backends(), ", ")},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "`FILE` that opens the file vault; made if missing"},
 			switchFlag("yes", "take what is found without asking"),
 			jsonFlag(),
@@ -109,12 +108,12 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 
 // check refuses what no release of this platform can do.
 func (o initOptions) check() error {
-	if o.backend != "" && o.backend != backendFile && o.backend != backendSecretService {
-		err := usagef("--backend %s is not a store for keys", o.backend)
-		err.Hint = "choose secret-service or file"
+	if o.backend != "" && !slices.Contains(backends(), o.backend) {
+		err := usagef("--backend %s is not a store for keys%s", o.backend, here(o.backend))
+		err.Hint = "choose one of " + strings.Join(backends(), ", ")
 		return err
 	}
-	if o.passphraseFile != "" && o.backend == backendSecretService {
+	if o.passphraseFile != "" && o.backend != "" && o.backend != backendFile {
 		return usagef("--passphrase-file is for --backend file")
 	}
 	return nil
@@ -154,6 +153,7 @@ func (a *app) initialised(p paths.Places, s awsconfig.Settings, result initResul
 	if s.AWS.HTTPSProxy != "" {
 		result.HTTPSProxy = shownProxy(s.AWS.HTTPSProxy)
 	}
+	result.PassProgram, result.StoreDir, result.Note = s.Vault.PassProgram, s.Vault.PasswordStoreDir, missingStore
 	if asJSON {
 		return a.printJSON(result)
 	}
@@ -164,6 +164,12 @@ func (a *app) initialised(p paths.Places, s awsconfig.Settings, result initResul
 	a.printf("the store for keys %s %s\nconfig: %s\n", verb, result.Backend, result.ConfigFile)
 	if result.PassphraseFile != "" {
 		a.printf("passphrase file: %s (whoever has it and the vault has the keys)\n", result.PassphraseFile)
+	}
+	if result.StoreDir != "" {
+		a.printf("password store: %s, folder broker, by %s\n", result.StoreDir, result.PassProgram)
+	}
+	if result.Note != "" {
+		a.printf("note: %s\n", result.Note)
 	}
 	if result.HTTPSProxy != "" {
 		a.printf("proxy: %s\n", result.HTTPSProxy)
@@ -211,14 +217,24 @@ func (a *app) offerProxy(ctx context.Context, yes bool) (string, error) {
 	return proxy, nil
 }
 
-// pin tries the stores and returns the one to use. secret-service is left for
-// file only when it is not there at all: one that is locked, or denies, may
+// pin tries the stores and returns the one to use. The platform's own is left
+// for file only when it is not there at all: one that is locked, or denies, may
 // hold keys tomorrow.
 func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (awsconfig.VaultSettings, error) {
-	if o.backend != backendFile && o.passphraseFile == "" && (o.backend != "" || a.sessionBus() != "") {
-		err := a.probe(ctx, ipc.Store{Backend: backendSecretService, Service: a.sessionBus()})
+	vault := awsconfig.VaultSettings{Backend: o.backend}
+	if vault.Backend == "" {
+		vault.Backend = a.platformStore()
+	}
+	if vault.Backend == backendPass {
+		var err error
+		if vault, err = a.passSettings(p.Home); err != nil {
+			return vault, err
+		}
+	}
+	if vault.Backend != backendFile && o.passphraseFile == "" {
+		err := a.probe(ctx, a.store(vault, p))
 		if err == nil {
-			return awsconfig.VaultSettings{Backend: backendSecretService}, nil
+			return vault, nil
 		}
 		if o.backend != "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainGone}) {
 			return awsconfig.VaultSettings{}, withHint(err, "make it work, or keep keys in files: broker init --backend file")
@@ -232,8 +248,8 @@ func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (awsconfig
 		}
 		passphrase = path
 	}
-	err := a.probe(ctx, ipc.Store{Backend: backendFile, Dir: p.VaultDir, PassphraseFile: passphrase})
-	return awsconfig.VaultSettings{Backend: backendFile, PassphraseFile: passphrase}, err
+	vault = awsconfig.VaultSettings{Backend: backendFile, PassphraseFile: passphrase}
+	return vault, a.probe(ctx, a.store(vault, p))
 }
 
 // probe has a worker write, read back and delete an item, and make what the

@@ -84,16 +84,10 @@ func (a *app) recoverParams() (ipc.RecoverParams, error) {
 	if err != nil {
 		return ipc.RecoverParams{}, err
 	}
-	store := ipc.Store{Backend: s.Vault.Backend, Keychain: s.Vault.Keychain}
-	switch s.Vault.Backend {
-	case "":
+	if s.Vault.Backend == "" {
 		return ipc.RecoverParams{}, errorf(ipc.CodeNotInitialised, "no store is pinned in %s", p.ConfigFile)
-	case backendFile:
-		store.Dir, store.PassphraseFile = p.VaultDir, s.Vault.PassphraseFile
-	default:
-		store.Service = a.sessionBus()
 	}
-	return ipc.RecoverParams{Store: store, AWS: ipc.AWS{
+	return ipc.RecoverParams{Store: a.store(s.Vault, p), AWS: ipc.AWS{
 		Region:         orText(s.AWS.Region, "us-east-1"),
 		STSEndpointURL: orText(s.AWS.STSEndpointURL, s.AWS.EndpointURL),
 		IAMEndpointURL: orText(s.AWS.IAMEndpointURL, s.AWS.EndpointURL),

@@ -15,6 +15,7 @@ type versionInfo struct {
 	Version  string `json:"version"`
 	Protocol int    `json:"protocol"`
 	Go       string `json:"go"`
+	Note     string `json:"note,omitempty"` // what this build lacks
 }
 
 func newVersionCommand(a *app) *cli.Command {
@@ -28,11 +29,14 @@ func newVersionCommand(a *app) *cli.Command {
 			if err := a.noWords(c); err != nil {
 				return err
 			}
-			info := versionInfo{Version: release(), Protocol: ipc.Protocol, Go: runtime.Version()}
+			info := versionInfo{Version: release(), Protocol: ipc.Protocol, Go: runtime.Version(), Note: missingStore}
 			if c.Bool("json") {
 				return a.printJSON(info)
 			}
 			a.printf("broker %s\n", info.Version)
+			if info.Note != "" {
+				a.printf("%s\n", info.Note)
+			}
 			return nil
 		},
 	}

@@ -27,7 +27,7 @@ func (a *app) vault(ctx context.Context, store ipc.Store, op string, params, res
 	if err != nil {
 		return err
 	}
-	var extra []string
+	extra := ipc.DialogEnv(store, a.getenv)
 	if dir := a.getenv("GOCOVERDIR"); dir != "" {
 		extra = append(extra, "GOCOVERDIR="+dir)
 	}

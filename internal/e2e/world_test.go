@@ -167,6 +167,12 @@ func (w *world) user(name string) user {
 func (w *world) initialise(extra ...string) {
 	w.t.Helper()
 	w.must(w.run("broker", "init", "--backend", "file", "--yes"))
+	w.pointToSandbox(extra...)
+}
+
+// pointToSandbox adds to broker's config where the pretend AWS is.
+func (w *world) pointToSandbox(extra ...string) {
+	w.t.Helper()
 	path := filepath.Join(w.home, ".config", "broker", "config")
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+	"credbroker/internal/paths"
+)
+
+// The stores for keys. Which of them a platform has, says backends.
+const (
+	backendFile          = "file"
+	backendKeychain      = "keychain"
+	backendPass          = "pass"
+	backendSecretService = "secret-service"
+	backendWinCred       = "wincred"
+)
+
+// here says why a store that exists elsewhere is refused on this platform.
+func here(backend string) string {
+	switch {
+	case backend == backendKeychain && missingStore != "":
+		return ": " + missingStore
+	case slices.Contains([]string{backendKeychain, backendPass, backendSecretService, backendWinCred}, backend):
+		return " on this system"
+	}
+	return ""
+}
+
+// platformStore is the store to try first.
+func (a *app) platformStore() string {
+	if nativeStore == backendSecretService && a.sessionBus() == "" {
+		return backendFile
+	}
+	return nativeStore
+}
+
+// store returns the store that settings pin, as a worker knows it.
+func (a *app) store(s awsconfig.VaultSettings, p paths.Places) ipc.Store {
+	store := ipc.Store{Backend: s.Backend}
+	switch s.Backend {
+	case backendFile:
+		store.Dir, store.PassphraseFile = p.VaultDir, s.PassphraseFile
+	case backendPass:
+		store.Program, store.Dir, store.GnuPGHome = s.PassProgram, s.PasswordStoreDir, s.GnuPGHome
+	case backendKeychain:
+		store.Keychain = s.Keychain
+	case backendSecretService:
+		store.Service = a.sessionBus()
+	}
+	return store
+}
+
+// passSettings finds what pins a password store: the program in a directory of
+// the system's, and what the environment says of places. From then on no
+// environment counts.
+func (a *app) passSettings(home string) (awsconfig.VaultSettings, error) {
+	s := awsconfig.VaultSettings{
+		Backend: backendPass, PasswordStoreDir: filepath.Join(home, ".password-store"), GnuPGHome: a.getenv("GNUPGHOME"),
+	}
+	if dir := a.getenv("PASSWORD_STORE_DIR"); dir != "" {
+		s.PasswordStoreDir = dir
+	}
+	for name, path := range map[string]string{"PASSWORD_STORE_DIR": s.PasswordStoreDir, "GNUPGHOME": s.GnuPGHome} {
+		if path != "" && !filepath.IsAbs(path) {
+			return s, usagef("%s is %s, which is no absolute path", name, path)
+		}
+	}
+	dirs := []string{"/usr/local/bin", "/usr/bin", "/bin"} // as in a worker's PATH
+	for _, dir := range dirs {
+		s.PassProgram = filepath.Join(dir, "pass")
+		if _, err := os.Stat(s.PassProgram); err == nil {
+			return s, nil
+		}
+	}
+	err := errorf(ipc.CodeKeychainGone, "there is no program pass in %s", strings.Join(dirs, ", "))
+	err.Hint = "install pass and GnuPG from the system's packages, then: pass init KEY-ID"
+	return s, err
+}

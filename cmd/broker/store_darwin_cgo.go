@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build darwin && cgo
+
+package main
+
+const (
+	nativeStore  = backendKeychain // tried first by init
+	missingStore = ""              // why this build lacks the platform's own store
+)
+
+// backends are the stores of this platform, the best first.
+func backends() []string { return []string{backendKeychain, backendFile, backendPass} }

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+const (
+	nativeStore  = backendSecretService // tried first by init
+	missingStore = ""                   // why this build lacks the platform's own store
+)
+
+// backends are the stores of this platform, the best first.
+func backends() []string { return []string{backendSecretService, backendFile, backendPass} }
