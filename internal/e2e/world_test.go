@@ -66,11 +66,13 @@ type world struct {
 	bin     string   // the directory of its programs
 	env     []string // what every program of this world is started with
 	account account
+	atAWS   bool // the programs look for AWS at its own names
 }
 
 // account is what broker-sandbox says of itself.
 type account struct {
 	Endpoint  string `json:"endpoint"`
+	CAFile    string `json:"caFile"`
 	AccountID string `json:"accountId"`
 	Users     []user `json:"users"`
 }
@@ -89,6 +91,14 @@ type user struct {
 
 // newWorld starts a sandbox and an empty home. Nothing is initialised.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := emptyWorld(t)
+	w.startSandbox()
+	return w
+}
+
+// emptyWorld is a world without an AWS account.
+func emptyWorld(t *testing.T) *world {
 	t.Helper()
 	// The socket path must stay under 100 bytes, which t.TempDir may not.
 	dir, err := os.MkdirTemp("/tmp", "b-")
@@ -122,17 +132,16 @@ func newWorld(t *testing.T) *world {
 			t.Errorf("remove the world: %v", err)
 		}
 	})
-	w.startSandbox()
 	return w
 }
 
 // systemPath is the PATH of the test without our own programs in it.
 func systemPath() string { return os.Getenv("PATH") }
 
-func (w *world) startSandbox() {
+func (w *world) startSandbox(flags ...string) {
 	w.t.Helper()
 	ready := filepath.Join(w.dir, "sandbox.json")
-	cmd := exec.Command(filepath.Join(w.bin, "broker-sandbox"), "serve", "--ready-file", ready)
+	cmd := exec.Command(filepath.Join(w.bin, "broker-sandbox"), append([]string{"serve", "--ready-file", ready}, flags...)...)
 	cmd.Env = w.env
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -178,7 +187,11 @@ func (w *world) pointToSandbox(extra ...string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	text := string(data) + "\n[aws]\nendpoint_url = " + w.account.Endpoint + "\n" + strings.Join(extra, "\n") + "\n"
+	text := string(data) + "\n[aws]\n"
+	if w.account.Endpoint != "" && !w.atAWS {
+		text += "endpoint_url = " + w.account.Endpoint + "\n"
+	}
+	text += strings.Join(extra, "\n") + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
