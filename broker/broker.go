@@ -97,10 +97,13 @@ type Options struct {
 	// environment is good whatever the error says: that tells why it is not the
 	// one that broker init recorded. nil: the environment is empty.
 	CommandEnviron func() ([]string, error)
-	Worker         Worker
-	STS            STS
-	Clock          Clock
-	Log            *slog.Logger
+	// Replaced reports whether the program that runs is not the one that is
+	// installed any more. nil: never.
+	Replaced func() bool
+	Worker   Worker
+	STS      STS
+	Clock    Clock
+	Log      *slog.Logger
 }
 
 func (o Options) check() error {

@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, erro
 	if _, err := b.commandEnviron(); err != nil {
 		s.Problems = append(s.Problems, *coded(err))
 	}
+	if b.opts.Replaced != nil && b.opts.Replaced() {
+		s.Problems = append(s.Problems, b.outdated())
+	}
 	keys, err := b.index.snapshot()
 	switch {
 	case err == nil:
@@ -57,6 +61,24 @@ func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, erro
 		return strings.Compare(p.SourceKeyID+p.RoleARN+p.AccessKeyID, q.SourceKeyID+q.RoleARN+q.AccessKeyID)
 	})
 	return s, nil
+}
+
+// outdated says that this daemon is not the one that is installed.
+func (b *Broker) outdated() ipc.Error {
+	return ipc.Error{
+		Code:    ipc.CodeOutdated,
+		Message: fmt.Sprintf("brokerd %s still runs, and its program was replaced or removed", b.opts.Version),
+		Hint:    fmt.Sprintf("end it when a new MFA code is no trouble, the next command starts the new one: kill %d", b.opts.PID),
+	}
+}
+
+// Idle reports whether nothing would be lost if the daemon ended now: there is
+// no session, and nobody waits for one.
+func (b *Broker) Idle() bool {
+	b.sweep()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.sessions)+len(b.roles)+len(b.flights)+len(b.mints) == 0
 }
 
 // keyList returns the keys sorted by profile.

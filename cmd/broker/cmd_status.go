@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,11 +36,28 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 	if err := a.call(ctx, ipc.OpStatus, nil, &s); err != nil {
 		return err
 	}
+	if version != "" && s.Version != version {
+		s.Problems = addOutdated(s)
+	}
 	if asJSON {
 		return a.printJSON(s)
 	}
 	a.printStatus(s, a.now())
 	return nil
+}
+
+// addOutdated names a daemon of another release than this one, unless the
+// daemon has noticed that itself. It is not ended for that: its sessions would
+// cost their user a new code.
+func addOutdated(s ipc.Status) []ipc.Error {
+	if slices.ContainsFunc(s.Problems, func(p ipc.Error) bool { return p.Code == ipc.CodeOutdated }) {
+		return s.Problems
+	}
+	return append(s.Problems, ipc.Error{
+		Code:    ipc.CodeOutdated,
+		Message: fmt.Sprintf("the daemon that runs is brokerd %s, and this is broker %s", s.Version, version),
+		Hint:    fmt.Sprintf("end it when a new MFA code is no trouble, the next command starts the new one: kill %d", s.PID),
+	})
 }
 
 // printStatus writes the status for people. What needs doing comes last, where

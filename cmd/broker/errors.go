@@ -60,6 +60,10 @@ var outcomes = map[ipc.Code]outcome{
 		exitNoDaemon, "broker, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
 		"end the old daemon, the next command starts the new one: pkill -x -u \"$USER\" brokerd",
 	},
+	ipc.CodeOutdated: {
+		exitNoDaemon, "the daemon that runs is not the one that is installed, as after an upgrade; it serves on as before",
+		"end it when a new MFA code is no trouble, the next command starts the new one: pkill -x -u \"$USER\" brokerd",
+	},
 
 	ipc.CodeNoDaemon: {
 		exitNoDaemon, "the daemon does not run, and could not be started; or it ended in the middle",

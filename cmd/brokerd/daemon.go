@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"credbroker/broker"
@@ -29,6 +31,7 @@ type daemon struct {
 	listener *ipc.Listener
 	state    *os.File // the lock of the state directory
 	broker   *broker.Broker
+	program  program
 }
 
 // newDaemon takes the socket, and then reads what it needs: whoever does not
@@ -41,9 +44,10 @@ func newDaemon(level slog.Level) (*daemon, error) {
 	}
 	file := &logFile{path: places.LogFile}
 	d := &daemon{
-		places: places,
-		file:   file,
-		log:    slog.New(slog.NewTextHandler(file, &slog.HandlerOptions{Level: level})),
+		places:  places,
+		program: thisProgram(),
+		file:    file,
+		log:     slog.New(slog.NewTextHandler(file, &slog.HandlerOptions{Level: level})),
 	}
 	err = d.take()
 	if err == nil {
@@ -137,6 +141,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		ProcDir:        "/proc",
 		BusAddress:     bus,
 		CommandEnviron: func() ([]string, error) { return recordedEnviron(d.places.EnvironmentFile, own, uid) },
+		Replaced:       d.program.replaced,
 		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
 		STS:            awsSTS{calls},
 		Clock:          clock{},
@@ -163,7 +168,10 @@ func (d *daemon) serve(asked context.Context) error {
 	var group sync.WaitGroup
 	var ran error
 	group.Go(func() { ran = d.broker.Run(working) })
-	group.Go(func() { d.mind(ctx, end) })
+	hangup := make(chan os.Signal, 1) // before anybody is served: it would end us
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	group.Go(func() { d.mind(ctx, hangup, end) })
 
 	d.log.Info("serving", "version", version, "process", os.Getpid(), "socket", d.places.Socket)
 	err := d.listener.Serve(ctx, graceful(ctx, d.broker.Converse))
@@ -181,9 +189,13 @@ func (d *daemon) serve(asked context.Context) error {
 			err = cerr
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errReplaced):
+		d.log.Info("ended", "why", err)
+		err = nil
+	case err != nil:
 		d.log.Error("ended", "error", err)
-	} else {
+	default:
 		d.log.Info("ended")
 	}
 	return err

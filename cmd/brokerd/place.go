@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"credbroker/internal/ipc"
@@ -22,10 +20,7 @@ import (
 // directory comes or goes; the listener itself looks each minute. On SIGHUP
 // the log is opened anew. The config needs no signal: it is read again whenever
 // it differs.
-func (d *daemon) mind(ctx context.Context, lost func(error)) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (d *daemon) mind(ctx context.Context, hangup <-chan os.Signal, lost func(error)) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -59,6 +54,9 @@ var errMoved = errors.New("clients look for the daemon in another place now")
 func (d *daemon) check(ctx context.Context) error {
 	if p, err := paths.Find(os.Getenv, os.Getuid()); err == nil && p.Socket != d.places.Socket {
 		return fmt.Errorf("%w: %s", errMoved, p.Socket)
+	}
+	if d.program.renewed() && d.broker.Idle() {
+		return errReplaced
 	}
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		err := d.listener.Check()

@@ -16,6 +16,7 @@ const (
 	CodeInternal        Code = "internal"          // a defect in broker
 	CodeUsage           Code = "usage"             // the command line or a parameter is malformed
 	CodeProtocol        Code = "protocol"          // unknown version or op; the message names both versions
+	CodeOutdated        Code = "outdated"          // an older release of the daemon still runs
 	CodeNoDaemon        Code = "no_daemon"         // the daemon cannot be reached or started
 	CodeForeignDaemon   Code = "foreign_daemon"    // the socket belongs to somebody else
 	CodeBusy            Code = "busy"              // too many conversations
