@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"credbroker/internal/ipc"
 )
@@ -24,7 +25,7 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 	}
 	slices.Sort(names)
 	result := ipc.RecoverResult{Keys: []ipc.RecoveredKey{}}
-	var offline error // once AWS cannot be reached, it is not tried for each key
+	offline := map[string]error{} // a partition that cannot be reached is not tried for each key
 	for i, name := range names {
 		r, err := store.Read(ctx, name)
 		if errors.Is(err, errProbe) {
@@ -40,14 +41,28 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 			continue
 		}
 		key := recovered(r)
-		if offline == nil {
-			offline = w.confirm(ctx, p.AWS, r, &key)
+		to := reaching(p.AWS, r)
+		if err := offline[to.Partition]; err != nil {
+			key.Error = wire(err)
 		} else {
-			key.Error = wire(offline)
+			offline[to.Partition] = w.confirm(ctx, to, r, &key)
 		}
 		result.Keys = append(result.Keys, key)
 	}
 	return result, nil
+}
+
+// reaching returns the way to AWS for a record. No profile says where its key is
+// at home, and another partition than its own does not know it: a key that is
+// well would pass for one that was deleted.
+func reaching(to ipc.AWS, r Record) ipc.AWS {
+	for _, arn := range []string{r.ARN, r.MFA.SerialNumber} {
+		if p := strings.SplitN(arn, ":", 6); len(p) == 6 && p[0] == "arn" && p[1] != "" {
+			to.Partition = p[1]
+			break
+		}
+	}
+	return to
 }
 
 // closed returns why the store, and not the item, is to blame for an item that

@@ -33,6 +33,7 @@ type fakeAWS struct {
 	key        string
 	secret     secret.String
 	panics     bool
+	partitions []string // that calls were made in
 }
 
 func (f *fakeAWS) GetCallerIdentity(context.Context) (ipc.Identity, error) {
@@ -81,7 +82,8 @@ func newBench(t *testing.T) *bench {
 			b.opened = append(b.opened, create)
 			return b.backend, b.fail
 		},
-		AWS: func(_ ipc.AWS, accessKeyID string, s secret.String) (vault.AWS, error) {
+		AWS: func(to ipc.AWS, accessKeyID string, s secret.String) (vault.AWS, error) {
+			b.aws.partitions = append(b.aws.partitions, to.Partition)
 			b.aws.key, b.aws.secret = accessKeyID, s
 			return b.aws, nil
 		},
@@ -587,6 +589,30 @@ func TestRecoverOffline(t *testing.T) {
 	b.aws.idErr = &vault.AWSError{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"}
 	if keys := recovered(t, b); keys[0].Error == nil || len(b.aws.calls) != 2 {
 		t.Errorf("%+v; AWS was asked %v, want once for each key", keys, b.aws.calls)
+	}
+}
+
+// A key is asked about in its own partition, whatever the Region of recover:
+// another one would say that there is no such key.
+func TestRecoverAsksTheRightPartition(t *testing.T) {
+	t.Parallel()
+	b := stored(t)
+	b.aws.id.ARN = "arn:aws-cn:iam::111122223333:user/team/ann"
+	p := putParams(item(2))
+	p.Profile = "cn"
+	if _, err := b.run(t, ipc.OpPut, p); err != nil {
+		t.Fatal(err)
+	}
+	p = putParams(item(3))
+	p.Profile, p.NoVerify, p.SerialNumber = "gov", true, "arn:aws-us-gov:iam::111122223333:mfa/ann"
+	if _, err := b.run(t, ipc.OpPut, p); err != nil {
+		t.Fatal(err)
+	}
+	b.aws.calls, b.aws.partitions = nil, nil
+	b.aws.idErr = &vault.AWSError{Code: ipc.CodeAWSUnreachable, Message: "no route"}
+	recovered(t, b)
+	if want := []string{"aws", "aws-cn", "aws-us-gov"}; !slices.Equal(b.aws.partitions, want) {
+		t.Errorf("AWS was asked in %q, want %q: one that is offline says nothing about another", b.aws.partitions, want)
 	}
 }
 

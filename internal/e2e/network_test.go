@@ -267,6 +267,12 @@ func TestMainJobAtTheNamesOfAWS(t *testing.T) {
 			if got := p.hosts(); !slices.Equal(got, want) {
 				t.Errorf("the proxy was asked for %q, want %q", got, want)
 			}
+			if test.partition != "aws" && test.settings == "" {
+				w.recoverIndex()
+				if got := p.hosts(); !slices.Equal(got, want) {
+					t.Errorf("recover asked for %q, want %q", got, want)
+				}
+			}
 			for _, args := range [][]string{{"status"}, {"status", "--json"}, {"list", "--json"}, {"config", "show", "dev", "--resolved"}} {
 				if r := w.run("broker", args...); strings.Contains(r.stdout+r.stderr, password) {
 					t.Errorf("broker %v shows the proxy's password: %s", args, r.stdout)
@@ -276,6 +282,22 @@ func TestMainJobAtTheNamesOfAWS(t *testing.T) {
 				t.Error("the log shows the proxy's password")
 			}
 		})
+	}
+}
+
+// recoverIndex loses the index and has it rebuilt.
+func (w *world) recoverIndex() {
+	w.t.Helper()
+	before := w.must(w.run("broker", "list")).stdout
+	w.killDaemon()
+	for _, name := range []string{"state.json", "state.json.1"} {
+		if err := os.Remove(filepath.Join(w.home, ".local", "state", "broker", name)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.must(w.run("broker", "recover"))
+	if after := w.must(w.run("broker", "list")).stdout; after != before {
+		w.t.Errorf("list after recover:\n%swant\n%s", after, before)
 	}
 }
 
