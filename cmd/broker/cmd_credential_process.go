@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +33,11 @@ func newHelperCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      helperName,
 		Usage:     "print credentials for an AWS SDK",
-		UsageText: "broker credential-process {PROFILE | --profile PROFILE}",
+		UsageText: "broker credential-process {PROFILE | --profile PROFILE} [--duration DUR]",
 		Description: about(`Prints one credential_process document, or nothing and one line of error.
 Needs its profile and looks at no AWS_* variable. Put it into ~/.aws/config.`,
 			"credential_process = /usr/bin/broker credential-process dev"),
-		Flags: []cli.Flag{namedProfileFlag()},
+		Flags: []cli.Flag{namedProfileFlag(), durationFlag()},
 	}
 }
 
@@ -55,7 +56,7 @@ func (a *app) credentialProcess(args []string) int {
 }
 
 func (a *app) document(args []string) ([]byte, error) {
-	profile, err := parseHelper(args)
+	profile, life, err := parseHelper(args)
 	if err != nil {
 		return nil, withHint(err, "write credential_process = …/broker credential-process PROFILE")
 	}
@@ -66,7 +67,7 @@ func (a *app) document(args []string) ([]byte, error) {
 	if s, ok := openTerminal(); ok {
 		req.Ask, surface = ipc.AskTTY, s
 	}
-	raw, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)
+	raw, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile, DurationSeconds: life.seconds()}, surface)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, errorf(ipc.CodeMFARequired, "credentials for %s: no answer in %d s", profile, int(helperLimit.Seconds()))
 	}
@@ -90,34 +91,42 @@ func checkDocument(raw json.RawMessage, profile string) ([]byte, error) {
 }
 
 // parseHelper reads the helper's command line: one profile, as a word or as
-// --profile. "--" is allowed anywhere, because users write it last to keep SDKs
+// --profile, and a duration, the last one if there are several. "--" is allowed anywhere, because users write it last to keep SDKs
 // from stripping the quotes of the whole line.
-func parseHelper(args []string) (string, error) {
+func parseHelper(args []string) (profile string, life lifespan, err error) {
 	var profiles []string
 	for i := 0; i < len(args); i++ {
+		if args[i] == "--" {
+			continue
+		}
+		if !isFlag(args[i]) {
+			profiles = append(profiles, args[i])
+			continue
+		}
 		name, value, hasValue := strings.Cut(args[i], "=")
+		isProfile := slices.Contains([]string{"--profile", "-profile", "-p"}, name)
 		switch {
-		case args[i] == "--":
-		case !isFlag(args[i]):
-			profiles = append(profiles, args[i])
-		case name != "--profile" && name != "-p" && name != "-profile":
-			return "", usagef("unknown flag %s", args[i])
-		case hasValue:
-			profiles = append(profiles, value)
-		case i+1 == len(args):
-			return "", usagef("flag %s needs a value", args[i])
-		default:
+		case !isProfile && !slices.Contains([]string{"--duration", "-duration", "-d"}, name):
+			return "", 0, usagef("unknown flag %s", args[i])
+		case !hasValue && i+1 == len(args):
+			return "", 0, usagef("flag %s needs a value", args[i])
+		case !hasValue:
 			i++
-			profiles = append(profiles, args[i])
+			value = args[i]
+		}
+		if isProfile {
+			profiles = append(profiles, value)
+		} else if life, err = parseLife(value, true); err != nil {
+			return "", 0, err
 		}
 	}
 	switch len(profiles) {
 	case 0:
-		return "", usagef("credential-process needs its profile")
+		return "", 0, usagef("credential-process needs its profile")
 	case 1:
-		return profiles[0], awsconfig.ValidProfileName(profiles[0])
+		return profiles[0], life, awsconfig.ValidProfileName(profiles[0])
 	}
-	return "", usagef("credential-process takes one profile")
+	return "", 0, usagef("credential-process takes one profile")
 }
 
 // helperArgs is the helper's command line again when flags stood before the

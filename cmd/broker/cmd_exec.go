@@ -13,38 +13,58 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"credbroker/credproc"
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 )
 
 const execName = "exec"
 
-// modeProfile is the way in which the child is given its credentials: it asks
-// for them itself.
-const modeProfile = "profile"
+// The ways in which the child is given its credentials.
+const (
+	modeProfile = "profile" // it asks for them itself, again and again
+	modeEnv     = "env"     // in its environment, once
+)
+
+// execOptions is the command line of broker exec.
+type execOptions struct {
+	profile string
+	mode    string
+	life    lifespan
+	argv    []string
+}
 
 func newExecCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      execName,
 		Usage:     "run a command with a profile's credentials",
-		UsageText: "broker exec [PROFILE | -p PROFILE] [--mode profile] [--] [COMMAND [ARGUMENTS]]",
+		UsageText: "broker exec [PROFILE | -p PROFILE] [--mode MODE] [-d DUR] [--] [COMMAND [ARGUMENTS]]",
 		Description: aboutExit(`The command finds its credentials through AWS_PROFILE and asks broker again
 when they run out; no credential is put into its environment. What follows --
-is handed over untouched. Without a command it is your shell.`,
+is handed over untouched. Without a command it is your shell. --mode env is for
+programs that know the environment only: it has the credentials, until they end.`,
 			"broker exec dev -- terraform plan", execStatusSummary),
 		Flags: []cli.Flag{
 			profileFlag(),
-			&cli.StringFlag{Name: "mode", Value: modeProfile, Usage: "the `MODE` of handing credentials over; this release has one"},
+			&cli.StringFlag{Name: "mode", Value: modeProfile, Usage: "the `MODE` of handing credentials over: profile, env"},
+			durationFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			profile, err := a.profile(c, a.line.words)
-			if err != nil {
+			opts := execOptions{mode: c.String("mode"), argv: a.childOrShell()}
+			var err error
+			if opts.profile, err = a.profile(c, a.line.words); err != nil {
 				return err
 			}
-			if mode := c.String("mode"); mode != modeProfile {
-				return withHint(usagef("exec has no mode %q", mode), "the modes: "+modeProfile)
+			if opts.life, err = parseLife(c.String("duration"), c.IsSet("duration")); err != nil {
+				return err
 			}
-			return a.exec(c.Context, profile, a.childOrShell())
+			switch opts.mode {
+			case modeProfile:
+				return a.exec(c.Context, opts)
+			case modeEnv:
+				return a.execEnv(c.Context, opts)
+			}
+			return withHint(usagef("exec has no mode %q", opts.mode), "the modes: "+modeProfile+", "+modeEnv)
 		},
 	}
 }
@@ -71,8 +91,32 @@ func (a *app) execStatus(err error) error {
 	return &statusError{exitExecFailed, err}
 }
 
+// execEnv becomes a child that has the credentials in its environment, which
+// every SDK reads first: what the AWS files say of the profile no longer counts.
+// It returns only if that fails.
+func (a *app) execEnv(ctx context.Context, opts execOptions) error {
+	path, err := lookPath(opts.argv[0])
+	if err != nil {
+		return err
+	}
+	handed, err := a.handOver(ctx, opts.profile, opts.life)
+	if err != nil {
+		return err
+	}
+	files, err := a.awsFiles()
+	if err != nil {
+		return err
+	}
+	env := handed.environ()
+	if given := a.getenv("AWS_CONFIG_FILE"); given != "" && given != files.Config {
+		env = append(env, "AWS_CONFIG_FILE="+files.Config) // the overlay of an exec around this one ends here
+	}
+	return notRun(opts.argv[0], syscall.Exec(path, opts.argv, childEnv(a.env, env)))
+}
+
 // exec becomes the child. It returns only if that fails.
-func (a *app) exec(ctx context.Context, profile string, argv []string) error {
+func (a *app) exec(ctx context.Context, opts execOptions) error {
+	profile, argv := opts.profile, opts.argv
 	var serves ipc.Serves
 	if err := a.call(ctx, ipc.OpServes, nil, &serves); err != nil {
 		return err
@@ -91,30 +135,38 @@ func (a *app) exec(ctx context.Context, profile string, argv []string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.prime(ctx, profile); err != nil {
+	if _, err := a.prime(ctx, profile, opts.life); err != nil {
 		return err
 	}
-	file, err := a.overlay(config, serves, profile)
+	file, err := a.overlay(config, serves, profile, opts.life)
 	if err != nil {
 		return err
 	}
 	if file == "" && a.getenv("AWS_CONFIG_FILE") != "" {
 		file = config.Files().Config // the overlay of an exec around this one ends here
 	}
-	err = syscall.Exec(path, argv, childEnv(a.env, profile, file))
+	err = syscall.Exec(path, argv, childEnv(a.env, profileEnv(profile, file)))
 	return notRun(argv[0], err)
 }
 
-// prime makes the session in the foreground, where a code can be asked for:
-// the child's helper may have no terminal. The credentials are not kept.
-func (a *app) prime(ctx context.Context, profile string) error {
+// prime gets credentials in the foreground, where a code can be asked for: the
+// child's helper may have no terminal.
+func (a *app) prime(ctx context.Context, profile string, life lifespan) (credproc.Credentials, error) {
 	req := ipc.Request{Op: ipc.OpCredentials, Ask: ipc.AskTTY}
 	var surface ipc.Surface = bystander{a.stderr}
 	if t, ok := openTerminal(); ok {
 		req.Ask, surface = ipc.AskTerminal, t
 	}
-	_, err := a.converse(ctx, req, ipc.CredentialsParams{Profile: profile}, surface)
-	return err
+	params := ipc.CredentialsParams{Profile: profile, DurationSeconds: life.seconds(), RemainingSeconds: life.remaining()}
+	raw, err := a.converse(ctx, req, params, surface)
+	if err != nil {
+		return credproc.Credentials{}, err
+	}
+	credentials, err := credproc.Parse(raw)
+	if err != nil {
+		return credproc.Credentials{}, errorf(ipc.CodeInternal, "credentials for %s: %v", profile, err)
+	}
+	return credentials, nil
 }
 
 // unserved says why broker has no credentials for a profile.

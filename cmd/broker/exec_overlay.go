@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,13 +82,14 @@ func sendsToBroker(config *awsconfig.Config, exe, profile string) bool {
 }
 
 // overlay returns the path of the config file that the child is to use in
-// place of the user's, or "" when the user's own does.
-func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile string) (string, error) {
+// place of the user's, or "" when the user's own does. It knows no life of the
+// credentials, so one that is given takes an overlay.
+func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile string, life lifespan) (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find broker: %w", err)
 	}
-	if sendsToBroker(config, exe, profile) {
+	if life == 0 && sendsToBroker(config, exe, profile) {
 		return "", nil
 	}
 	original := config.Files().Config
@@ -95,7 +97,10 @@ func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile strin
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read the AWS config: %w", err)
 	}
-	text, err := awsconfig.Overlay(awsconfig.OverlayOptions{Original: original, Config: data, Served: serves.Profiles, Broker: exe})
+	text, err := awsconfig.Overlay(awsconfig.OverlayOptions{
+		Original: original, Config: data, Served: serves.Profiles, Broker: exe,
+		Lives: map[string]time.Duration{profile: time.Duration(life)},
+	})
 	clear(data)
 	if err != nil {
 		return "", err

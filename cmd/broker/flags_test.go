@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -158,23 +159,33 @@ func TestHelperCommandLine(t *testing.T) {
 	for _, test := range []struct {
 		args []string
 		want string // empty: refused
+		life time.Duration
 	}{
-		{[]string{"dev"}, "dev"},
-		{[]string{"--profile", "dev"}, "dev"},
-		{[]string{"--profile=dev"}, "dev"},
-		{[]string{"-p", "a/b.c"}, "a/b.c"},
-		{[]string{"dev", "--"}, "dev"},
-		{[]string{"--", "dev"}, "dev"},
-		{nil, ""},
-		{[]string{""}, ""},
-		{[]string{"dev", "dev"}, ""},
-		{[]string{"--profile"}, ""},
-		{[]string{"--json", "dev"}, ""},
-		{[]string{"--profile", "dev", "ops"}, ""},
+		{[]string{"dev"}, "dev", 0},
+		{[]string{"--profile", "dev"}, "dev", 0},
+		{[]string{"--profile=dev"}, "dev", 0},
+		{[]string{"-p", "a/b.c"}, "a/b.c", 0},
+		{[]string{"dev", "--"}, "dev", 0},
+		{[]string{"--", "dev"}, "dev", 0},
+		{[]string{"--duration=1h30m", "dev"}, "dev", 90 * time.Minute},
+		{[]string{"dev", "-d", "12h", "--"}, "dev", 12 * time.Hour},
+		{[]string{"-d=15m", "-p", "dev"}, "dev", 15 * time.Minute},
+		{nil, "", 0},
+		{[]string{""}, "", 0},
+		{[]string{"dev", "dev"}, "", 0},
+		{[]string{"--profile"}, "", 0},
+		{[]string{"--json", "dev"}, "", 0},
+		{[]string{"--profile", "dev", "ops"}, "", 0},
+		{[]string{"--duration=1h"}, "", 0},
+		{[]string{"dev", "-d"}, "", 0},
+		{[]string{"dev", "-d", ""}, "", 0},
+		{[]string{"dev", "-d", "14m"}, "", 0},
+		{[]string{"dev", "-d", "37h"}, "", 0},
+		{[]string{"--d=1h", "dev"}, "", 0},
 	} {
-		got, err := parseHelper(test.args)
-		if (err != nil) != (test.want == "") || err == nil && got != test.want {
-			t.Errorf("parseHelper(%q) = %q, %v; want %q", test.args, got, err, test.want)
+		got, life, err := parseHelper(test.args)
+		if (err != nil) != (test.want == "") || err == nil && (got != test.want || time.Duration(life) != test.life) {
+			t.Errorf("parseHelper(%q) = %q, %v, %v; want %q, %v", test.args, got, life, err, test.want, test.life)
 		}
 	}
 }
@@ -185,10 +196,10 @@ func TestP49HostileProfileNames(t *testing.T) {
 	for _, name := range []string{
 		"", "a b", "a\nb", "a\x00b", "\x1b[31m", "a\tb", "a\\b", "[a]", "a=b", "a#b", "é", "e\u0301", "\u202edev", "-x", "$(id)", "`id`", "a;b", strings.Repeat("x", 300),
 	} {
-		if got, err := parseHelper([]string{"--profile", name}); err == nil {
+		if got, _, err := parseHelper([]string{"--profile", name}); err == nil {
 			t.Errorf("the helper takes %q as %q", name, got)
 		}
-		_, status := failure(func() error { _, err := parseHelper([]string{"--profile", name}); return err }())
+		_, status := failure(func() error { _, _, err := parseHelper([]string{"--profile", name}); return err }())
 		if status != exitUsage {
 			t.Errorf("%q: exit status %d, want %d", name, status, exitUsage)
 		}
@@ -212,10 +223,10 @@ func TestP48DaemonEnvironment(t *testing.T) {
 func TestChildEnv(t *testing.T) {
 	env := []string{"A=1", "AWS_PROFILE=old", "AWS_SECRET_ACCESS_KEY=x", "AWS_REGION=eu-west-1", "AWS_VAULT=old", "AWS_CONFIG_FILE=/c", "AWS_ENDPOINT_URL=http://x"}
 	want := []string{"A=1", "AWS_REGION=eu-west-1", "AWS_CONFIG_FILE=/c", "AWS_ENDPOINT_URL=http://x", "AWS_PROFILE=dev", "AWS_SDK_LOAD_CONFIG=1", "AWS_VAULT=dev"}
-	if got := childEnv(env, "dev", ""); !slices.Equal(got, want) {
+	if got := childEnv(env, profileEnv("dev", "")); !slices.Equal(got, want) {
 		t.Errorf("childEnv() = %q, want %q", got, want)
 	}
-	got := childEnv(env, "dev", "/overlay")
+	got := childEnv(env, profileEnv("dev", "/overlay"))
 	if !slices.Contains(got, "AWS_CONFIG_FILE=/overlay") || slices.Contains(got, "AWS_CONFIG_FILE=/c") {
 		t.Errorf("childEnv() with an overlay = %q", got)
 	}

@@ -15,6 +15,7 @@ import (
 var revealers = map[string]string{
 	"cmd/broker-vault/hold.go":           "hands the key of the file store to workers",
 	"credproc/credproc.go":               "writes the document that the SDKs read",
+	"credproc/environ.go":                "writes the environment of a program that was asked for with its credentials in it",
 	"internal/awsapi/client.go":          "hands keys and credentials to the SDK, which signs with them",
 	"internal/fakeaws/":                  "is AWS: it makes the secrets, checks and answers with them, and all are pretend ones",
 	"internal/ipc/worker.go":             "writes the requests of put, unlock and hold, for a worker's standard input",

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// exportOptions is the command line of broker export.
+type exportOptions struct {
+	profile string
+	format  string
+	life    lifespan
+}
+
+func newExportCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "export",
+		Usage:     "print temporary credentials for a shell or a file",
+		UsageText: "broker export [PROFILE | -p PROFILE] [--format FORMAT] [-d DUR]",
+		Description: about(`For what can neither run a credential_process nor be started by broker exec.
+The credentials end when AWS says, and nothing renews them. The formats for
+shells also unset what would outrank them, AWS_PROFILE first.`,
+			`eval "$(broker export dev)"`),
+		Flags: []cli.Flag{
+			profileFlag(),
+			&cli.StringFlag{Name: "format", Value: formatEnv, Usage: "the `FORMAT`: " + strings.Join(exportFormats(), ", ")},
+			durationFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			opts := exportOptions{format: c.String("format")}
+			var err error
+			if opts.profile, err = a.profile(c, a.line.words); err != nil {
+				return err
+			}
+			if !slices.Contains(exportFormats(), opts.format) {
+				return withHint(usagef("export has no format %q", opts.format), "the formats: "+strings.Join(exportFormats(), ", "))
+			}
+			if opts.life, err = parseLife(c.String("duration"), c.IsSet("duration")); err != nil {
+				return err
+			}
+			return a.export(c.Context, opts)
+		},
+	}
+}
+
+// export writes standard output once and whole, or not at all.
+func (a *app) export(ctx context.Context, opts exportOptions) error {
+	handed, err := a.handOver(ctx, opts.profile, opts.life)
+	if err != nil {
+		return err
+	}
+	if opts.format == formatJSON {
+		document, err := handed.credentials.Encode()
+		if err != nil {
+			return err
+		}
+		_, err = a.stdout.Write(document)
+		return err
+	}
+	text, err := exportText(opts.format, opts.profile, handed.environ())
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.stdout, text)
+	return err
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/credproc"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// lifespan is how long credentials are to live; 0 leaves it to the profile.
+type lifespan time.Duration
+
+func durationFlag() cli.Flag {
+	return &cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "credentials that live for `DUR`, such as 1h30m; 15m to 36h, for a role to 12h"}
+}
+
+// parseLife reads the flag, if it was given.
+func parseLife(text string, given bool) (lifespan, error) {
+	if !given {
+		return 0, nil
+	}
+	d, err := awsconfig.ParseLife(text)
+	if err != nil {
+		return 0, usagef("duration %q %v", text, err)
+	}
+	return lifespan(d), nil
+}
+
+// seconds is d on the wire.
+func (d lifespan) seconds() int { return int(time.Duration(d) / time.Second) }
+
+// remaining is how much of d must be left, in seconds, of credentials that are
+// there already: a tenth less, or two commands in a row would cost two codes.
+func (d lifespan) remaining() int { return d.seconds() / 10 * 9 }
+
+// handed is what a program gets that will not ask again.
+type handed struct {
+	profile     string
+	credentials credproc.Credentials
+	region      string
+}
+
+// environ returns the variables of a program in the name of the profile.
+func (h handed) environ() []string {
+	return append(h.credentials.Environ(h.region), "AWS_VAULT="+h.profile)
+}
+
+// handOver gets credentials out of the daemon, for an environment or a file. A
+// code is asked for in the foreground.
+func (a *app) handOver(ctx context.Context, profile string, life lifespan) (handed, error) {
+	x, err := a.explanation(ctx, profile)
+	if err != nil {
+		return handed{}, err
+	}
+	if err := a.checkOneProfile(x); err != nil {
+		return handed{}, err
+	}
+	credentials, err := a.prime(ctx, profile, life)
+	return handed{profile, credentials, a.regionOf(x)}, err
+}
+
+// regionOf returns the Region for a program that will not read the AWS config
+// for it: the one that was chosen for the profile, else the caller's own, else
+// the default that the sessions were made in.
+func (a *app) regionOf(x ipc.Explanation) string {
+	region, _ := x.Setting("region")
+	if region.From != ipc.FromDefault {
+		return region.Value
+	}
+	own := orText(a.getenv("AWS_REGION"), a.getenv("AWS_DEFAULT_REGION"))
+	if own == "" && len(x.Calls) > 0 {
+		own = x.Calls[0].Region
+	}
+	return own
+}
+
+// checkOneProfile refuses a profile of which there are two. Credentials in an
+// environment need no AWS config, so the caller's may be another than brokerd's,
+// /dev/null for one; but if a file of the caller's own has the profile too, it
+// may be another account's, and brokerd cannot tell which of the two is meant.
+func (a *app) checkOneProfile(x ipc.Explanation) error {
+	files, err := a.awsFiles()
+	if err != nil {
+		return err
+	}
+	own, variable, file := files, "AWS_SHARED_CREDENTIALS_FILE", files.Credentials
+	if samePath(files.Credentials, x.AWSCredentialsFile) {
+		own.Credentials = ""
+	}
+	if samePath(files.Config, x.AWSConfigFile) {
+		own.Config = ""
+	} else {
+		variable, file = "AWS_CONFIG_FILE", files.Config
+	}
+	if own == (awsconfig.Files{}) {
+		return nil
+	}
+	config, err := awsconfig.Load(own)
+	if err != nil {
+		return err
+	}
+	if _, there := config.Profile(x.Profile); !there {
+		return nil
+	}
+	return &ipc.Error{
+		Code:    ipc.CodeRefused,
+		Message: fmt.Sprintf("there are two profiles %s: one of %s, and brokerd's of %s", x.Profile, file, x.AWSConfigFile),
+		Hint:    "unset " + variable + ", or name your file in [aws] of broker's config",
+	}
+}
