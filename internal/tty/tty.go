@@ -1,33 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build unix
-
 // Package tty asks a user questions on the controlling terminal, whatever
 // standard input and output are.
 //
 // A question can be withdrawn: when its context ends, the call returns at once,
 // the terminal is as it was, and what was typed without Enter stays with the
-// terminal for whoever reads next. The terminal is always left in canonical
-// mode with its echo, also after a signal.
+// terminal for whoever reads next; a Windows console forgets it. The terminal is
+// always left in canonical mode with its echo, also after a signal.
 package tty
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 	"unicode"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
-
-	"credbroker/internal/secret"
 )
 
 // ErrBackground reports that the process group is not, or is no longer, in the
-// foreground of its terminal: what is typed belongs to somebody else.
+// foreground of its terminal: what is typed belongs to somebody else. A Windows
+// console knows no such thing.
 var ErrBackground = errors.New("terminal: not in the foreground")
 
 // ErrInterrupted reports that a signal which ends programs came in while
@@ -38,145 +30,16 @@ var ErrInterrupted = errors.New("terminal: interrupted")
 // delivers (N_TTY_BUF_SIZE, termios(3)).
 const maxLine = 4096
 
-// TTY is an open terminal. Its methods may be used by one goroutine at a time,
-// but for Close.
-type TTY struct {
-	file *os.File
-	fd   int // of file, taken before os.File had a chance to make it block
-}
-
-// Open opens the controlling terminal of the process. It fails if there is
-// none: under cron, in a service, after setsid.
-func Open() (*TTY, error) {
-	// O_NONBLOCK holds for this open file only: it does not change the
-	// terminal for the shell. See readLine for what it is good for.
-	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open the terminal: %w", err)
-	}
-	return &TTY{file: os.NewFile(uintptr(fd), "/dev/tty"), fd: fd}, nil
-}
-
 // IsTerminal reports whether the file descriptor fd is a terminal.
 func IsTerminal(fd int) bool { return term.IsTerminal(fd) }
 
-// Close closes the terminal. It must not be called during a read.
-func (t *TTY) Close() error { return t.file.Close() }
-
-// Write writes to the terminal.
-func (t *TTY) Write(p []byte) (int, error) { return t.file.Write(p) }
-
-// Usable reports whether a question may be put: the terminal is in canonical
-// mode, so no editor or pager is using it, and the process group is in its
-// foreground, so what is typed is meant for us.
-func (t *TTY) Usable() bool {
-	mode, err := getMode(t.fd)
-	return err == nil && mode.Lflag&unix.ICANON != 0 && t.foreground()
-}
-
-// ReadLine writes prompt and returns the line that the user types, with echo
-// and without its end. When ctx ends it returns the cause. It returns io.EOF
-// for Ctrl-D on an empty line, and ErrBackground if the terminal's foreground
-// moves on to another program.
-func (t *TTY) ReadLine(ctx context.Context, prompt string) (string, error) {
-	if !t.foreground() {
-		return "", ErrBackground
-	}
-	wake, err := newWaker(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer wake.close()
-	if err := t.writePrompt(prompt); err != nil {
-		return "", err
-	}
-	line, err := t.readLine(func() error { return context.Cause(ctx) }, wake)
-	if err != nil {
-		// The cursor stands behind the question: what comes next begins a line.
-		_, _ = io.WriteString(t.file, "\n") // the read's error is the one to report
-	}
-	return line, err
-}
-
-// ReadSecret is ReadLine without echo. It also returns ErrInterrupted when
-// SIGINT, SIGTERM, SIGHUP or SIGQUIT arrives, after the echo is back.
-func (t *TTY) ReadSecret(ctx context.Context, prompt string) (secret.String, error) {
-	if !t.foreground() {
-		return secret.String{}, ErrBackground
-	}
-	wake, err := newWaker(ctx)
-	if err != nil {
-		return secret.String{}, err
-	}
-	defer wake.close()
-	quiet, err := t.echoOff(prompt, wake)
-	if err != nil {
-		return secret.String{}, err
-	}
-	if err := t.writePrompt(prompt); err != nil {
-		return secret.String{}, errors.Join(err, quiet.restore())
-	}
-	line, err := t.readLine(func() error {
-		if quiet.interrupted() {
-			return ErrInterrupted
-		}
-		return context.Cause(ctx)
-	}, wake)
-	if rerr := quiet.restore(); rerr != nil && err == nil {
-		err = rerr
-	}
-	_, _ = io.WriteString(t.file, "\n") // the user's own newline was not echoed
-	return secret.New(line), err
-}
-
-// readLine returns one line. ended is asked each time that wake fires.
-func (t *TTY) readLine(ended func() error, wake *waker) (string, error) {
-	buf := make([]byte, maxLine)
-	defer clear(buf)
-	for {
-		if err := ended(); err != nil {
-			return "", err
-		}
-		if err := wake.wait(t.fd); err != nil {
-			return "", fmt.Errorf("read the terminal: %w", err)
-		}
-		if err := ended(); err != nil {
-			return "", err
-		}
-		// Reading from the background would stop the process (SIGTTIN), and
-		// would steal a line from the program in front.
-		if !t.foreground() {
-			return "", ErrBackground
-		}
-		n, err := unix.Read(t.fd, buf)
-		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-			continue // not a whole line yet, or somebody else was faster
-		case err != nil:
-			return "", fmt.Errorf("read the terminal: %w", err)
-		case n == 0:
-			return "", io.EOF
-		}
-		return strings.TrimRight(string(buf[:n]), "\r\n"), nil
-	}
-}
-
-// writePrompt shows prompt. Characters that could move the cursor or reorder
-// the text are replaced: names in it come from files and from AWS.
-func (t *TTY) writePrompt(prompt string) error {
-	clean := strings.Map(func(r rune) rune {
+// printable returns prompt without the characters that could move the cursor or
+// reorder the text: names in it come from files and from AWS.
+func printable(prompt string) string {
+	return strings.Map(func(r rune) rune {
 		if r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Z, r) {
 			return r
 		}
 		return '?'
 	}, prompt)
-	if _, err := io.WriteString(t.file, clean); err != nil {
-		return fmt.Errorf("write to the terminal: %w", err)
-	}
-	return nil
-}
-
-func (t *TTY) foreground() bool {
-	group, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
 }
