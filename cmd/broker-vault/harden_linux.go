@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"credbroker/internal/secret"
 )
 
 // harden closes this process to others of its user: no debugger, no core dump,
@@ -14,10 +16,7 @@ import (
 // would start.
 func harden() error {
 	unix.Umask(0o077)
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return err
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+	if err := secret.HideProcess(); err != nil {
 		return err
 	}
 	// An attribute of threads, of which Go has several by now. In a build with

@@ -93,7 +93,7 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if err := hideMemory(); err != nil {
+	if err := secret.HideProcess(); err != nil {
 		return err
 	}
 	key, err := a.readKey(ctx, o)

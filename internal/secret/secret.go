@@ -4,7 +4,8 @@
 // session tokens, passphrases.
 //
 // A String does not print, log or marshal itself. Reveal is the only way out,
-// and internal/archtest lists the files that may call it.
+// and internal/archtest lists the files that may call it. HideProcess keeps
+// other programs out of the memory that one is in.
 package secret
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package secret
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hideMemory closes this process to the other programs of its user, before it
-// holds a long-lived secret: no debugger, no core dump.
-func hideMemory() error {
+// HideProcess closes this process to the other programs of its user, before it
+// holds a secret: no debugger, no core dump.
+func HideProcess() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("hide the memory of this process: %w", err)
 	}
