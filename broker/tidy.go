@@ -105,8 +105,8 @@ func (b *Broker) removeOverlays(ctx context.Context) {
 // name is SID-STARTTIME-HASH.config.
 type overlay struct {
 	path   string
-	leader int    // process ID of the session leader
-	start  uint64 // its start time, in clock ticks after boot
+	leader int    // process ID of the session leader: see ipc.LoginSession
+	start  uint64 // its start time
 }
 
 func parseOverlay(name string) (overlay, bool) {
@@ -144,53 +144,4 @@ type process struct {
 	pid, session int
 	start        uint64
 	environ      []byte // nil if it may not be read
-}
-
-// listProcesses returns the processes of uid.
-func listProcesses(proc string, uid int) ([]process, error) {
-	found, err := os.ReadDir(proc)
-	if err != nil {
-		return nil, err
-	}
-	var list []process
-	for _, entry := range found {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		dir := filepath.Join(proc, entry.Name())
-		if owner, ok := ownerOf(dir); !ok || owner != uid {
-			continue
-		}
-		p, ok := readProcess(dir, pid)
-		if ok {
-			list = append(list, p)
-		}
-	}
-	return list, nil
-}
-
-// readProcess reads one process. One that has ended meanwhile is none.
-func readProcess(dir string, pid int) (process, bool) {
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	if err != nil {
-		return process{}, false
-	}
-	// The name of the program, in parentheses, may hold blanks and parentheses.
-	i := bytes.LastIndexByte(stat, ')')
-	fields := strings.Fields(string(stat[i+1:]))
-	if i < 0 || len(fields) < 20 {
-		return process{}, false
-	}
-	session, err := strconv.Atoi(fields[3])
-	start, err2 := strconv.ParseUint(fields[19], 10, 64)
-	if err != nil || err2 != nil {
-		return process{}, false
-	}
-	p := process{pid: pid, session: session, start: start}
-	environ, err := os.ReadFile(filepath.Join(dir, "environ"))
-	if err == nil {
-		p.environ = append([]byte{}, environ...)
-	}
-	return p, true
 }

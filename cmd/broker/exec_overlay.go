@@ -10,11 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"credbroker/internal/atomicfile"
 	"credbroker/internal/awsconfig"
@@ -113,20 +109,13 @@ func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile strin
 // removes it when that session is gone, not we: the child may leave programs
 // behind that go on using it.
 func writeOverlay(dir string, text []byte) (string, error) {
-	leader, err := unix.Getsid(0)
+	leader, started, err := ipc.LoginSession()
 	if err != nil {
 		return "", fmt.Errorf("write the overlay: %w", err)
 	}
-	started, err := startTime(leader)
-	if err != nil { // the session has outlived its leader: then it is ours
-		leader = os.Getpid()
-		if started, err = startTime(leader); err != nil {
-			return "", fmt.Errorf("write the overlay: %w", err)
-		}
-	}
 	sum := fnv.New64a()    // tells one content from another, protects nothing
 	_, _ = sum.Write(text) // never fails
-	path := filepath.Join(dir, fmt.Sprintf("%d-%s-%016x.config", leader, started, sum.Sum64()))
+	path := filepath.Join(dir, fmt.Sprintf("%d-%d-%016x.config", leader, started, sum.Sum64()))
 	if there, err := atomicfile.Read(path, maxOverlay); err == nil && bytes.Equal(there, text) {
 		return path, nil // an exec before this one made it, and its child may read it now
 	}
@@ -137,22 +126,6 @@ func writeOverlay(dir string, text []byte) (string, error) {
 		return "", fmt.Errorf("write the overlay: %w", err)
 	}
 	return path, nil
-}
-
-// startTime returns when a process started, in clock ticks since boot, as the
-// kernel prints it: field 22 of /proc/PID/stat, proc_pid_stat(5). The second
-// field, a name in parentheses, may hold anything.
-func startTime(pid int) (string, error) {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return "", err
-	}
-	_, rest, _ := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
-	fields := strings.Fields(rest)
-	if len(fields) < 20 {
-		return "", fmt.Errorf("/proc/%d/stat is not one", pid)
-	}
-	return fields[19], nil
 }
 
 // overlaid returns the user's own config file behind path, if path is an

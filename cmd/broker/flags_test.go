@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -229,18 +228,5 @@ func TestChildEnv(t *testing.T) {
 	got := childEnv(env, profileEnv("dev", "/overlay"))
 	if !slices.Contains(got, "AWS_CONFIG_FILE=/overlay") || slices.Contains(got, "AWS_CONFIG_FILE=/c") {
 		t.Errorf("childEnv() with an overlay = %q", got)
-	}
-}
-
-func TestStartTime(t *testing.T) {
-	first, err := startTime(os.Getpid())
-	if err != nil || first == "" || strings.Trim(first, "0123456789") != "" {
-		t.Fatalf("startTime() = %q, %v; want a number", first, err)
-	}
-	if again, err := startTime(os.Getpid()); err != nil || again != first {
-		t.Errorf("startTime() = %q, %v; then %q", first, err, again)
-	}
-	if _, err := startTime(1 << 30); err == nil {
-		t.Error("a process that cannot be has a start time")
 	}
 }

@@ -108,3 +108,16 @@ func (p Peer) Alive() bool {
 	event, err := windows.WaitForSingleObject(p.process.handle, 0)
 	return err == nil && event == uint32(windows.WAIT_TIMEOUT)
 }
+
+// kill ends the process, and no other: as long as we hold it, its number is
+// given to no other.
+func (p Peer) kill() error {
+	if p.process == nil {
+		return errors.New("it has exited")
+	}
+	handle, err := windows.OpenProcess(windows.PROCESS_TERMINATE, false, uint32(p.PID)) //nolint:gosec // a pid of Windows has 32 bits
+	if err != nil {
+		return err
+	}
+	return errors.Join(windows.TerminateProcess(handle, 1), windows.CloseHandle(handle))
+}
