@@ -178,6 +178,7 @@ func TestSettingsErrors(t *testing.T) {
 		{"[aws]\nsts_endpoint_url = x", "config:2: sts_endpoint_url must be a URL", ""},
 		{"[aws]\nca_bundle = x.pem", "config:2: ca_bundle must be an absolute path", ""},
 		{"[aws]\nhttps_proxy = proxy:3128", "config:2: https_proxy must be a URL", ""},
+		{"[aws]\nhttps_proxy = http://:3128", "config:2: https_proxy must be a URL", ""},
 		{"[profile dev]\nmfa_command = otp", "config:2: mfa_command must start with the absolute path", ""},
 		{"[profile dev]\nmfa_command = \"/otp", "config:2: mfa_command has a quote without its partner", ""},
 		{"[profile dev]\nmfa_command = ''", "must start with the absolute path", ""},

@@ -95,7 +95,7 @@ func checkEndpoint(text string) error {
 // checkProxy accepts what net/http takes for a proxy of https requests.
 func checkProxy(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("must be a URL such as http://proxy.example.com:3128")
 	}
 	return nil
