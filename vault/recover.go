@@ -23,7 +23,14 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 	if err != nil {
 		return nil, fmt.Errorf("list the %s vault: %w", p.Store.Backend, err)
 	}
+	if len(names) == 0 {
+		// Some stores list nothing when they are locked, and call that success.
+		if err := store.Probe(ctx); err != nil {
+			return nil, fmt.Errorf("list the %s vault: %w", p.Store.Backend, err)
+		}
+	}
 	slices.Sort(names)
+	names = slices.Compact(names)
 	result := ipc.RecoverResult{Keys: []ipc.RecoveredKey{}}
 	offline := map[string]error{} // a partition that cannot be reached is not tried for each key
 	for i, name := range names {

@@ -566,6 +566,21 @@ func TestP26RecoverNeedsTheWholeStore(t *testing.T) {
 }
 
 // Without AWS, items speak for themselves, and AWS is asked once.
+// A store that is locked and lists nothing is no empty one; an item that is
+// listed twice is one key.
+func TestRecoverFromALyingList(t *testing.T) {
+	t.Parallel()
+	b := stored(t)
+	b.memory.Break(vaulttest.Mute)
+	if _, err := b.run(t, ipc.OpRecover, ipc.RecoverParams{Store: ipc.Store{Backend: "file"}}); err == nil || err.Code != ipc.CodeKeychainLocked {
+		t.Errorf("a locked store that lists nothing: %+v, want keychain_locked", err)
+	}
+	b.memory.Break(vaulttest.Stutter)
+	if keys := recovered(t, b); len(keys) != 1 {
+		t.Errorf("%d keys of an item that is listed twice, want one", len(keys))
+	}
+}
+
 func TestRecoverOffline(t *testing.T) {
 	t.Parallel()
 	b := stored(t)

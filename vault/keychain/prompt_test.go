@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,109 +13,60 @@ import (
 
 	"credbroker/vault"
 	"credbroker/vault/keychain"
+	"credbroker/vault/vaulttest"
 )
 
-// fakeService is as much of a Secret Service as unlocking takes: one locked
-// collection, and a prompt that ends as it is told to. Real services show a
-// dialog there, which nobody in a test could answer.
-type fakeService struct {
-	conn      *dbus.Conn
-	locked    atomic.Bool
-	dismissed atomic.Bool
-
-	mu       sync.Mutex
-	alias    dbus.ObjectPath // of the default collection
-	prompted func()          // called when a prompt is shown; does what a user would
-}
-
-// onPrompt sets what happens when a prompt is shown.
-func (f *fakeService) onPrompt(do func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.prompted = do
-}
-
-func (f *fakeService) setAlias(path dbus.ObjectPath) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.alias = path
-}
-
-const (
-	fakeCollection = dbus.ObjectPath("/org/freedesktop/secrets/collection/Default_5fkeyring")
-	fakePrompt     = dbus.ObjectPath("/org/freedesktop/secrets/prompt/p1")
-)
-
-func startFake(t *testing.T) *fakeService {
+// startService starts a Secret Service that a test can make do anything, with
+// its collection locked.
+func startService(t *testing.T) *vaulttest.Service {
 	t.Helper()
-	conn, err := dbus.Connect(os.Getenv("KEYCHAIN_TEST_BUS"))
-	must(t, err)
-	t.Cleanup(func() { conn.Close() })
-	f := &fakeService{conn: conn, alias: fakeCollection}
-	f.locked.Store(true)
-	must(t, conn.Export(fakeRoot{f}, "/org/freedesktop/secrets", "org.freedesktop.Secret.Service"))
-	must(t, conn.Export(fakeProperties{f}, "/org/freedesktop/secrets", "org.freedesktop.DBus.Properties"))
-	must(t, conn.Export(fakeProperties{f}, fakeCollection, "org.freedesktop.DBus.Properties"))
-	must(t, conn.Export(fakePrompts{f}, fakePrompt, "org.freedesktop.Secret.Prompt"))
-	reply, err := conn.RequestName("org.freedesktop.secrets", dbus.NameFlagDoNotQueue)
-	must(t, err)
-	if reply != dbus.RequestNameReplyPrimaryOwner {
-		t.Fatalf("own the service's name: %v", reply)
+	s := vaulttest.StartService(t, os.Getenv("KEYCHAIN_TEST_BUS"))
+	s.Lock()
+	return s
+}
+
+// The conformance suite, on a service that hangs and lies. The real one is in
+// secretservice_test.go.
+func TestLyingService(t *testing.T) {
+	vaulttest.Run(t, func(t *testing.T) vaulttest.Place {
+		s := vaulttest.StartService(t, os.Getenv("KEYCHAIN_TEST_BUS"))
+		c := serviceConfig()
+		return vaulttest.Place{
+			Open: func(ctx context.Context) (vault.Backend, error) { return keychain.Open(ctx, c) },
+			States: []vaulttest.State{
+				{Name: "locked", Want: vault.ErrLocked, Break: s.Lock, Mend: s.Unlock},
+				{Name: "dead", Want: vault.ErrGone, Break: s.Die, Mend: func() { s.Start(os.Getenv("KEYCHAIN_TEST_BUS")) }},
+			},
+			Lie: s.Lie,
+		}
+	})
+}
+
+// F53: an item that vanished, and one that is there twice, is damage. Nothing is
+// made in its place.
+func TestF53VanishedOrDouble(t *testing.T) {
+	s := vaulttest.StartService(t, os.Getenv("KEYCHAIN_TEST_BUS"))
+	store := reopen(t, serviceConfig())
+	for name, spoil := range map[string]func(string){"vanished": s.Drop, "double": s.Double} {
+		r := mustPut(t, store, "dev")
+		spoil(r.Item)
+		before := s.Names()
+		if _, err := store.Get(t.Context(), r.Item, r.Profile, r.AccessKeyID); !errors.Is(err, vault.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+		if after := s.Names(); len(after) != len(before) {
+			t.Errorf("%s: the store has %q, and had %q", name, after, before)
+		}
 	}
-	return f
-}
-
-// complete ends the prompt.
-func (f *fakeService) complete(dismissed bool) {
-	_ = f.conn.Emit(fakePrompt, "org.freedesktop.Secret.Prompt.Completed", dismissed, dbus.MakeVariant([]dbus.ObjectPath{}))
-}
-
-type fakeRoot struct{ *fakeService }
-
-func (f fakeRoot) ReadAlias(string) (dbus.ObjectPath, *dbus.Error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.alias, nil
-}
-
-func (f fakeRoot) OpenSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
-	return dbus.MakeVariant(""), "/org/freedesktop/secrets/session/s1", nil
-}
-
-func (f fakeRoot) Unlock([]dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
-	return []dbus.ObjectPath{}, fakePrompt, nil
-}
-
-type fakeProperties struct{ *fakeService }
-
-func (f fakeProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
-	if name == "Collections" {
-		return dbus.MakeVariant([]dbus.ObjectPath{fakeCollection}), nil
-	}
-	return dbus.MakeVariant(f.locked.Load()), nil
-}
-
-type fakePrompts struct{ *fakeService }
-
-func (f fakePrompts) Prompt(string) *dbus.Error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	go f.prompted()
-	return nil
-}
-
-func (f fakePrompts) Dismiss() *dbus.Error {
-	f.dismissed.Store(true)
-	return nil
 }
 
 // The user answers the dialog. The collection's path has an escape in it, as
 // those of gnome-keyring do, which the library decodes.
 func TestF17PromptAnswered(t *testing.T) {
-	f := startFake(t)
-	f.onPrompt(func() {
-		f.locked.Store(false)
-		f.complete(false)
+	f := startService(t)
+	f.OnPrompt(func() {
+		f.Unlock()
+		f.Complete(false)
 	})
 	if _, err := keychain.Open(t.Context(), serviceConfig()); err != nil {
 		t.Errorf("open: %v", err)
@@ -126,8 +75,8 @@ func TestF17PromptAnswered(t *testing.T) {
 
 // F18: the user cancels the dialog.
 func TestF18PromptDismissed(t *testing.T) {
-	f := startFake(t)
-	f.onPrompt(func() { f.complete(true) })
+	f := startService(t)
+	f.OnPrompt(func() { f.Complete(true) })
 	if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, vault.ErrDenied) {
 		t.Errorf("open: %v, want ErrDenied", err)
 	}
@@ -135,8 +84,8 @@ func TestF18PromptDismissed(t *testing.T) {
 
 // A service that says that it was answered, and stays locked.
 func TestPromptAnsweredInVain(t *testing.T) {
-	f := startFake(t)
-	f.onPrompt(func() { f.complete(false) })
+	f := startService(t)
+	f.OnPrompt(func() { f.Complete(false) })
 	if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, vault.ErrLocked) {
 		t.Errorf("open: %v, want ErrLocked", err)
 	}
@@ -144,8 +93,8 @@ func TestPromptAnsweredInVain(t *testing.T) {
 
 // F19: nobody answers the dialog. It is taken down again.
 func TestF19PromptUnanswered(t *testing.T) {
-	f := startFake(t)
-	f.onPrompt(func() {})
+	f := startService(t)
+	f.OnPrompt(func() {})
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if _, err := keychain.Open(ctx, serviceConfig()); !errors.Is(err, vault.ErrTimeout) {
@@ -153,27 +102,29 @@ func TestF19PromptUnanswered(t *testing.T) {
 	}
 	deadline, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
-	for !f.dismissed.Load() && deadline.Err() == nil {
-		must(t, f.conn.BusObject().Call("org.freedesktop.DBus.GetId", 0).Err) // as good as a short wait
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !f.Dismissed() && deadline.Err() == nil {
+		<-tick.C
 	}
-	if !f.dismissed.Load() {
+	if !f.Dismissed() {
 		t.Error("the dialog stays up")
 	}
 }
 
 // F20: the service dies while its dialog is up.
 func TestF20ServiceDiesDuringPrompt(t *testing.T) {
-	f := startFake(t)
-	f.onPrompt(func() { f.conn.Close() })
+	f := startService(t)
+	f.OnPrompt(func() { f.Die() })
 	if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, vault.ErrGone) {
 		t.Errorf("open: %v, want ErrGone", err)
 	}
 }
 
 func TestNoDefaultCollection(t *testing.T) {
-	f := startFake(t)
+	f := startService(t)
 	for path, want := range map[dbus.ObjectPath]error{"/": vault.ErrGone, "/somewhere/else": vault.ErrFailed} {
-		f.setAlias(path)
+		f.SetAlias(path)
 		if _, err := keychain.Open(t.Context(), serviceConfig()); !errors.Is(err, want) {
 			t.Errorf("alias %s: %v, want %v", path, err, want)
 		}

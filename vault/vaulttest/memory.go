@@ -29,6 +29,8 @@ const (
 	Forgetful       // writes keep nothing and report success, as KWallet does
 	Full            // writes fail for want of space
 	Sticky          // deletes report success and delete nothing
+	Mute            // every call says that it is locked, but the list, which is empty
+	Stutter         // the list has each item twice
 )
 
 // Memory is a Backend in memory. The zero value is empty and works. It may be
@@ -132,16 +134,20 @@ func (m *Memory) Delete(ctx context.Context, name string) error {
 
 // List implements vault.Backend.
 func (m *Memory) List(ctx context.Context) ([]string, error) {
-	if _, err := m.begin(ctx, "list", vault.Prefix); err != nil {
+	fault, err := m.begin(ctx, "list", vault.Prefix)
+	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var names []string
 	for name := range m.items {
-		if vault.Ours(name) {
+		if vault.Ours(name) && fault != Mute {
 			names = append(names, name)
 		}
+	}
+	if fault == Stutter {
+		names = append(names, names...)
 	}
 	return names, nil
 }
@@ -163,6 +169,11 @@ func (m *Memory) begin(ctx context.Context, call, name string) (Fault, error) {
 		return fault, &vault.Error{Kind: vault.ErrCorrupt, Text: fmt.Sprintf("%.40q is not the name of an item", name)}
 	}
 	switch fault {
+	case Mute:
+		if call == "list" {
+			return fault, nil
+		}
+		fallthrough
 	case Locked:
 		return fault, &vault.Error{Kind: vault.ErrLocked, Text: "memory is locked"}
 	case Denied:

@@ -27,6 +27,12 @@ func TestMemory(t *testing.T) {
 				state("hanging", vaulttest.Hanging, vault.ErrTimeout),
 				state("vanished", vaulttest.Vanished, vault.ErrGone),
 			},
+			Lie: func(l vaulttest.Lie) {
+				m.Break(map[vaulttest.Lie]vaulttest.Fault{
+					vaulttest.Honest: vaulttest.None, vaulttest.Forgets: vaulttest.Forgetful, vaulttest.Swaps: vaulttest.Lying,
+					vaulttest.Denies: vaulttest.Masking, vaulttest.Clings: vaulttest.Sticky,
+				}[l])
+			},
 			Spoil: func(name string) { m.Plant(name, m.Items()[name][:100]) },
 			Copy:  func(from, to string) { m.Plant(to, m.Items()[from]) },
 		}

@@ -45,6 +45,8 @@ type Place struct {
 	Spoil func(name string)
 	// Copy puts a copy of one item in the place of another; nil as above.
 	Copy func(from, to string)
+	// Lie makes the store lie, until Honest; nil where nobody can.
+	Lie func(Lie)
 }
 
 // Run runs the suite. Each test gets a Place of its own from start.
@@ -63,6 +65,7 @@ func Run(t *testing.T, start func(t *testing.T) Place) {
 		{"P24Copied", testCopied},
 		{"P24Spoiled", testSpoiled},
 		{"P26States", testStates},
+		{"P26Lies", testLies},
 		{"P49Names", testNames},
 		{"Probe", testProbe},
 		{"Cancelled", testCancelled},
