@@ -18,7 +18,7 @@ import (
 // as long as the file "hold" stands beside it. It says so in the file "held".
 func runAsSlowVault() bool {
 	exe, err := os.Executable()
-	if err != nil || filepath.Base(exe) != "broker-vault" {
+	if err != nil || filepath.Base(exe) != "broker-vault" || filepath.Base(filepath.Dir(exe)) != "slow" {
 		return false
 	}
 	if err := slowVault(filepath.Dir(exe)); err != nil {

@@ -32,7 +32,7 @@ const patience = 60 * time.Second
 var programs string
 
 func TestMain(m *testing.M) {
-	if runAsSDKClient() || runAsSlowVault() || runAsPhone() {
+	if runAsSDKClient() || runAsSlowVault() || runAsStarvedVault() || runAsPhone() {
 		return
 	}
 	os.Exit(buildAndRun(m))

@@ -141,6 +141,7 @@ func readReply(ctx context.Context, op string, out *capped, err error, code bool
 	}
 	return nil, &Error{
 		Code: CodeInternal, Message: fmt.Sprintf("the vault worker ended without an answer to %s: %v", op, err),
+		Hint:  "nothing is lost: try again; if it was killed, this machine may have run out of memory",
 		Spent: code, cause: err,
 	}
 }

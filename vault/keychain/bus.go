@@ -134,7 +134,7 @@ func busError(act string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF):
-		e.Kind = vault.ErrGone
+		e.Kind, e.Text, e.Err = vault.ErrGone, act+": the session bus went away", nil
 	}
 	return e
 }

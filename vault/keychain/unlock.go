@@ -13,10 +13,64 @@ import (
 	"credbroker/vault"
 )
 
-// unlock asks the Secret Service to unlock a collection. That may show its
-// dialog, for which the context is the limit. The library's own way of asking
-// has none, and takes a dialog that was cancelled for one that was answered.
+// turnName is a name on the bus that whoever asks for a dialog owns, so that
+// one dialog serves all workers. The bus gives it to the next in line when the
+// one before has ended, however it did.
+const turnName = "dev.credbroker.Unlock"
+
+// unlock asks the Secret Service to unlock a collection, once for all workers
+// that wait for it. That may show its dialog, for which the context is the
+// limit. The library's own way of asking has none, and takes a dialog that was
+// cancelled for one that was answered.
 func unlock(ctx context.Context, c Config, b bus, collection dbus.ObjectPath) error {
+	waited, err := awaitTurn(ctx, c, b)
+	if err != nil {
+		return err
+	}
+	defer b.conn.ReleaseName(turnName) //nolint:errcheck // the name goes with the connection
+	if waited {
+		locked, err := property[bool](ctx, b, collection, collIface, "Locked")
+		if err == nil && locked {
+			err = &vault.Error{Kind: vault.ErrDenied, Text: "the default keyring stayed locked: its dialog was cancelled, or nobody answered it"}
+		}
+		return err
+	}
+	return askToUnlock(ctx, c, b, collection)
+}
+
+// awaitTurn waits until no other worker asks, and reports whether one did.
+func awaitTurn(ctx context.Context, c Config, b bus) (waited bool, err error) {
+	signals := make(chan *dbus.Signal, 16)
+	b.conn.Signal(signals)
+	defer b.conn.RemoveSignal(signals)
+	quick, cancel := context.WithTimeout(ctx, c.Call)
+	defer cancel()
+	var reply dbus.RequestNameReply
+	if err := b.call(quick, busName, "/org/freedesktop/DBus", busName+".RequestName", []any{turnName, uint32(0)}, &reply); err != nil {
+		return false, err
+	}
+	if reply == dbus.RequestNameReplyPrimaryOwner || reply == dbus.RequestNameReplyAlreadyOwner {
+		return false, nil
+	}
+	for {
+		select {
+		case s, open := <-signals:
+			switch {
+			case !open:
+				return true, gone("the session bus went away while the keyring's dialog was up")
+			case s.Name == busName+".NameAcquired" && len(s.Body) == 1 && s.Body[0] == turnName:
+				return true, nil
+			}
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return true, ctx.Err()
+			}
+			return true, &vault.Error{Kind: vault.ErrTimeout, Text: "nobody answered the keyring's dialog"}
+		}
+	}
+}
+
+func askToUnlock(ctx context.Context, c Config, b bus, collection dbus.ObjectPath) error {
 	quick, cancel := context.WithTimeout(ctx, c.Call)
 	defer cancel()
 	var unlocked []dbus.ObjectPath

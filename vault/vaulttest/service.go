@@ -228,10 +228,9 @@ func (s *Service) exportItem(path dbus.ObjectPath) {
 	s.export(fakeItemProperties{s, path}, path, properties)
 }
 
-var (
-	errLocked = dbus.NewError("org.freedesktop.Secret.Error.IsLocked", nil)
-	errAbsent = dbus.NewError("org.freedesktop.Secret.Error.NoSuchObject", nil)
-)
+func errLocked() *dbus.Error { return dbus.NewError("org.freedesktop.Secret.Error.IsLocked", nil) }
+
+func errAbsent() *dbus.Error { return dbus.NewError("org.freedesktop.Secret.Error.NoSuchObject", nil) }
 
 type fakeRoot struct{ *Service }
 
@@ -281,7 +280,7 @@ func (f fakeColl) CreateItem(props map[string]dbus.Variant, value plainValue, re
 	f.mu.Lock()
 	if f.locked {
 		f.mu.Unlock()
-		return "/", "/", errLocked
+		return "/", "/", errLocked()
 	}
 	if f.lie == Forgets {
 		f.mu.Unlock()
@@ -330,9 +329,9 @@ func (f fakeItemObject) GetSecret(dbus.ObjectPath) (plainValue, *dbus.Error) {
 	item, ok := f.items[f.path]
 	switch {
 	case !ok:
-		return plainValue{}, errAbsent
+		return plainValue{}, errAbsent()
 	case f.locked:
-		return plainValue{}, errLocked
+		return plainValue{}, errLocked()
 	case f.lie == Swaps:
 		for _, path := range f.paths() {
 			if path != f.path {
@@ -363,7 +362,7 @@ func (f fakeItemProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
 	defer f.mu.Unlock()
 	item, ok := f.items[f.path]
 	if !ok {
-		return dbus.Variant{}, errAbsent
+		return dbus.Variant{}, errAbsent()
 	}
 	if name == "Attributes" {
 		return dbus.MakeVariant(item.attributes), nil
