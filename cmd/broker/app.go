@@ -110,7 +110,7 @@ func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		newInitCommand(a), newAddCommand(a), newRemoveCommand(a), newListCommand(a),
 		newExecCommand(a), newExportCommand(a), newMFACommand(a), newStatusCommand(a), newExplainCommand(a), newRecoverCommand(a),
-		newConfigCommand(a), newHelperCommand(a), newVersionCommand(a),
+		newConfigCommand(a), newDoctorCommand(a), newHelperCommand(a), newVersionCommand(a),
 	}
 }
 

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+	"credbroker/internal/paths"
+)
+
+// A finding of doctor is a problem, which is the exit status too, or a note.
+const (
+	levelProblem = "problem"
+	levelNote    = "note"
+)
+
+// maxShown is how many findings of one check are printed for people.
+const maxShown = 10
+
+// finding is one thing that doctor has to say.
+type finding struct {
+	Level   string `json:"level"`
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Profile string `json:"profile,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// text is the finding on one line.
+func (f finding) text() string {
+	if f.File == "" {
+		return f.Message
+	}
+	return awsconfig.Pos{File: f.File, Line: f.Line}.String() + ": " + f.Message
+}
+
+// checked is what one check found.
+type checked struct {
+	Name     string    `json:"name"`
+	OK       bool      `json:"ok"` // no problem; there may be notes
+	Summary  string    `json:"summary"`
+	Findings []finding `json:"findings"`
+}
+
+// diagnosis is the JSON of broker doctor.
+type diagnosis struct {
+	OK     bool      `json:"ok"`
+	Checks []checked `json:"checks"`
+}
+
+// doctor holds what its checks look at. They change nothing, but for the item
+// that the store is tried with, and start no daemon.
+type doctor struct {
+	*app
+	places   paths.Places
+	settings awsconfig.Settings // the defaults if the config cannot be read
+	files    awsconfig.Files    // the caller's
+	config   *awsconfig.Config  // of files; nil if they cannot be read
+	keys     map[string]string  // profile → access key ID
+	findings []finding          // of the check that runs
+}
+
+func newDoctorCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "doctor",
+		Usage:     "say what is wrong with this setup",
+		UsageText: "broker doctor [--json]",
+		Description: about(`Looks at the version of the daemon, broker's config, the store, the environment
+and the AWS files, and says for each problem what to do. Changes nothing and
+starts no daemon; a store that is locked may ask to be unlocked. The exit status
+is 1 if something is wrong.`, "broker doctor"),
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := a.noWords(c); err != nil {
+				return err
+			}
+			return a.doctor(c.Context, c.Bool("json"))
+		},
+	}
+}
+
+func (a *app) doctor(ctx context.Context, asJSON bool) error {
+	d := &doctor{app: a, settings: awsconfig.DefaultSettings()}
+	var err error
+	if d.places, err = a.places(); err != nil {
+		return err
+	}
+	if d.files, err = a.awsFiles(); err != nil {
+		return err
+	}
+	result := d.examine(ctx)
+	if asJSON {
+		err = a.printJSON(result)
+	} else {
+		a.printDiagnosis(result)
+	}
+	if n := result.problems(); err == nil && n > 0 {
+		return &ipc.Error{Message: fmt.Sprintf("doctor found %s", count(n, "problem"))}
+	}
+	return err
+}
+
+// examine runs every check. The first ones read what the later ones look at.
+func (d *doctor) examine(ctx context.Context) diagnosis {
+	result := diagnosis{OK: true}
+	for _, c := range []struct {
+		name  string
+		check func(context.Context) string
+	}{
+		{"version", d.checkVersion},
+		{"config", d.checkConfig},
+		{"store", d.checkStore},
+		{"environment", d.checkEnvironment},
+		{"endpoint", d.checkEndpoint},
+		{"files", d.checkFiles},
+		{"keys", d.checkKeys},
+		{"shapes", d.checkShapes},
+		{"profiles", d.checkProfiles},
+	} {
+		d.findings = []finding{}
+		done := checked{Name: c.name, OK: true, Summary: c.check(ctx)}
+		done.Findings = d.findings
+		for _, f := range d.findings {
+			done.OK = done.OK && f.Level != levelProblem
+		}
+		result.OK = result.OK && done.OK
+		result.Checks = append(result.Checks, done)
+	}
+	return result
+}
+
+func (d diagnosis) problems() int {
+	n := 0
+	for _, c := range d.Checks {
+		for _, f := range c.Findings {
+			if f.Level == levelProblem {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// printDiagnosis writes the checks in their order: what is well in one line,
+// what is not with the next step below it.
+func (a *app) printDiagnosis(d diagnosis) {
+	for _, c := range d.Checks {
+		if c.OK {
+			a.printf("ok: %s: %s\n", c.Name, c.Summary)
+		}
+		for i, f := range c.Findings {
+			if i == maxShown {
+				a.printf("%s: %s more of these: broker doctor --json\n", f.Level, fmt.Sprint(len(c.Findings)-i))
+				break
+			}
+			a.printf("%s: %s: %s\n", f.Level, c.Name, f.text())
+			if f.Hint != "" {
+				a.printf("  next: %s\n", f.Hint)
+			}
+		}
+	}
+	if d.OK {
+		a.printf("nothing is wrong\n")
+	}
+}
+
+func (d *doctor) problem(message, hint string) {
+	d.findings = append(d.findings, finding{Level: levelProblem, Message: message, Hint: hint})
+}
+
+func (d *doctor) note(message, hint string) {
+	d.findings = append(d.findings, finding{Level: levelNote, Message: message, Hint: hint})
+}
+
+// failed is a finding from a failure that a command would end with.
+func (d *doctor) failed(level string, err error) {
+	coded, _ := failure(err)
+	d.findings = append(d.findings, finding{Level: level, Message: coded.Message, Hint: coded.Hint})
+}
+
+func (d *doctor) at(pos awsconfig.Pos, f finding) {
+	f.File, f.Line = pos.File, pos.Line
+	d.findings = append(d.findings, f)
+}
+
+// count returns "1 problem", "2 problems".
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// statusLimit is how long doctor waits for a daemon that is there.
+const statusLimit = 5 * time.Second
+
+// checkVersion asks the daemon, if one runs, who it is and what it complains of.
+func (d *doctor) checkVersion(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	var s ipc.Status
+	client := &ipc.Client{Socket: d.places.Socket, Name: "broker " + release()}
+	err := client.Call(ctx, ipc.OpStatus, nil, &s)
+	switch {
+	case unreached(err):
+		return "broker " + release() + "; no daemon runs, the next command starts one"
+	case err != nil:
+		d.failed(levelProblem, err)
+		return ""
+	}
+	for _, p := range addOutdated(s) {
+		d.failed(levelProblem, &p)
+	}
+	return fmt.Sprintf("broker %s, brokerd %s", release(), s.Version)
+}
+
+// checkConfig reads broker's own config and the index of keys.
+func (d *doctor) checkConfig(context.Context) string {
+	s, err := awsconfig.LoadSettings(d.places.ConfigFile)
+	if err != nil {
+		d.failed(levelProblem, err)
+		return ""
+	}
+	d.settings = s
+	if d.keys, err = d.storedKeys(); err != nil {
+		d.failed(levelProblem, err)
+	}
+	return fmt.Sprintf("%s, %s", d.places.ConfigFile, count(len(d.keys), "stored key"))
+}
+
+// checkStore writes, reads and deletes an item, as every add does.
+func (d *doctor) checkStore(ctx context.Context) string {
+	if missingStore != "" {
+		d.note(missingStore, "")
+	}
+	backend := d.settings.Vault.Backend
+	if backend == "" {
+		d.problem("no store for keys is chosen", "choose one: broker init")
+		return ""
+	}
+	params, err := d.recoverParams()
+	if err == nil {
+		var item string
+		if item, err = probeItem(); err == nil {
+			err = d.vault(ctx, params.Store, ipc.OpProbe, ipc.ProbeParams{Store: params.Store, Item: item}, nil)
+		}
+	}
+	switch {
+	case errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainLocked}):
+		d.failed(levelNote, err) // as it should be, when nobody uses it
+		return backend + ", locked"
+	case err != nil:
+		d.failed(levelProblem, err)
+		return ""
+	}
+	return backend + ", an item was written, read and deleted"
+}
