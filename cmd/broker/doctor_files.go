@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"credbroker/internal/awsconfig"
@@ -56,7 +55,7 @@ func (d *doctor) checkMode(path string, forbid fs.FileMode) {
 		return
 	}
 	open := info.Mode().Perm() & forbid
-	if open == 0 || info.IsDir() && info.Mode()&fs.ModeSticky != 0 || runtime.GOOS == "windows" { // which has other means
+	if open == 0 || info.IsDir() && info.Mode()&fs.ModeSticky != 0 || !hasModes {
 		return
 	}
 	what, fix := "read", "go-rwx"
