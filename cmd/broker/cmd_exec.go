@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os/exec"
 	"slices"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -75,7 +74,7 @@ func (a *app) childOrShell() []string {
 	if len(a.line.child) > 0 {
 		return a.line.child
 	}
-	return []string{orText(a.getenv("SHELL"), "/bin/sh")}
+	return []string{shell(a.getenv)}
 }
 
 // execStatus gives an error its exit status where the command is exec, whose
@@ -111,7 +110,7 @@ func (a *app) execEnv(ctx context.Context, opts execOptions) error {
 	if given := a.getenv("AWS_CONFIG_FILE"); given != "" && given != files.Config {
 		env = append(env, "AWS_CONFIG_FILE="+files.Config) // the overlay of an exec around this one ends here
 	}
-	return notRun(opts.argv[0], syscall.Exec(path, opts.argv, childEnv(a.env, env)))
+	return notRun(opts.argv[0], become(path, opts.argv, childEnv(a.env, env)))
 }
 
 // exec becomes the child. It returns only if that fails.
@@ -145,7 +144,7 @@ func (a *app) exec(ctx context.Context, opts execOptions) error {
 	if file == "" && a.getenv("AWS_CONFIG_FILE") != "" {
 		file = config.Files().Config // the overlay of an exec around this one ends here
 	}
-	err = syscall.Exec(path, argv, childEnv(a.env, profileEnv(profile, file)))
+	err = become(path, argv, childEnv(a.env, profileEnv(profile, file)))
 	return notRun(argv[0], err)
 }
 

@@ -168,9 +168,9 @@ func (a *app) spawnDaemon() (<-chan int, error) {
 		return nil, err
 	}
 	cmd := exec.Command(path) // without a context: it is to stay
-	cmd.Dir = "/"
+	cmd.Dir = filepath.VolumeName(path) + "/"
 	cmd.Env = daemonEnv(a.env)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	detach(cmd)
 	if err := cmd.Start(); err != nil { // fds 0 to 2 are /dev/null
 		return nil, err
 	}
@@ -189,27 +189,15 @@ func sibling(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", name, err)
 	}
-	return filepath.Join(filepath.Dir(exe), name), nil
+	return filepath.Join(filepath.Dir(exe), name+programSuffix), nil
 }
 
-// daemonNames and daemonPrefixes are what a daemon may know of the shell that
-// happened to start it. brokerd enforces a list of its own.
-func daemonNames() []string {
-	return []string{
-		"HOME", "USER", "LOGNAME", "LANG", "TZ",
-		"XDG_RUNTIME_DIR", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP",
-		"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "GOCOVERDIR",
-	}
-}
-
+// daemonPrefixes is how the names of more of them begin.
 func daemonPrefixes() []string { return []string{"LC_", "BROKER_"} }
-
-// daemonPath is the PATH of a daemon that a client starts.
-const daemonPath = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 // daemonEnv reduces an environment to what a daemon may know.
 func daemonEnv(env []string) []string {
-	out := []string{daemonPath}
+	out := systemEnv()
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		if slices.Contains(daemonNames(), name) ||

@@ -18,7 +18,7 @@ import (
 func main() {
 	a := &app{
 		args:   os.Args[1:],
-		env:    os.Environ(),
+		env:    environ(os.Environ()),
 		getenv: os.Getenv,
 		uid:    os.Getuid(),
 		stdin:  os.Stdin,

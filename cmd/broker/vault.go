@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"credbroker/internal/ipc"
 )
 
@@ -57,11 +55,10 @@ func (a *app) sessionBus() string {
 }
 
 // probeItem returns a name for an item that a probe makes and deletes. Nobody
-// can plant an item under a name that cannot be guessed. The kernel is asked
-// directly: crypto/rand would make every start of the helper slower.
+// can plant an item under a name that cannot be guessed.
 func probeItem() (string, error) {
 	var bits [16]byte
-	if n, err := unix.Getrandom(bits[:], 0); err != nil || n != len(bits) {
+	if err := random(bits[:]); err != nil {
 		return "", fmt.Errorf("name an item: %w", err)
 	}
 	return "broker.v1." + hex.EncodeToString(bits[:]), nil

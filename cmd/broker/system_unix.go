@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package main
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// programSuffix is how the name of a program ends.
+const programSuffix = ""
+
+// environ returns an environment as everything here reads it.
+func environ(env []string) []string { return env }
+
+// daemonPath is the PATH of a daemon that a client starts.
+const daemonPath = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+// systemEnv is what a daemon that a client starts is given by the system.
+func systemEnv() []string { return []string{daemonPath} }
+
+// daemonNames is what a daemon may know of the shell that
+// happened to start it. brokerd enforces a list of its own.
+func daemonNames() []string {
+	return []string{
+		"HOME", "USER", "LOGNAME", "LANG", "TZ",
+		"XDG_RUNTIME_DIR", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP",
+		"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "GOCOVERDIR",
+	}
+}
+
+// detach makes cmd outlive this program and its terminal.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
+
+// become replaces this process by the program at path. It returns only if that
+// fails.
+func become(path string, argv, env []string) error { return syscall.Exec(path, argv, env) }
+
+// shell is the program that exec runs when it is given none.
+func shell(getenv func(string) string) string { return orText(getenv("SHELL"), "/bin/sh") }
