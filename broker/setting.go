@@ -20,14 +20,16 @@ type candidate[T comparable] struct {
 
 // origin is where a value stands. The zero origin is a default of broker.
 type origin struct {
-	file         awsconfig.Pos // in the AWS files
-	section, key string        // in broker's own config
-	record       string        // with the stored key of this access key ID
+	file    awsconfig.Pos // in the AWS files
+	section string        // of broker's own config
+	profile string        // of whose section in broker's own config
+	key     string        // in that section
+	record  string        // with the stored key of this access key ID
 }
 
 // own is what [profile NAME] of broker's config says.
 func own[T comparable](on awsconfig.ProfileSettings, key string, v T) candidate[T] {
-	return candidate[T]{v, origin{section: "profile " + on.Profile, key: key}}
+	return candidate[T]{v, origin{profile: on.Profile, key: key}}
 }
 
 // inFile is what the AWS files say of a profile.
@@ -80,6 +82,9 @@ func settingText(v any) string {
 
 // place says where an origin is: "file:line", "key AKIA…" or "default".
 func (pl *planner) place(o origin) string {
+	if o.profile != "" {
+		o.section = "profile " + o.profile
+	}
 	if o.section != "" {
 		o.file = pl.settings.Where(o.section, o.key)
 	}

@@ -35,6 +35,9 @@ a code of that profile even if nothing waits. An empty line cancels.`, "broker m
 		},
 		Action: func(c *cli.Context) error {
 			opts := mfaOptions{profile: c.String("profile"), cancel: c.Bool("cancel"), json: c.Bool("json")}
+			if c.IsSet("profile") && opts.profile == "" {
+				return usagef("the profile is empty") // not whatever is pending
+			}
 			if err := opts.words(a.line.words); err != nil {
 				return err
 			}
