@@ -83,17 +83,22 @@ func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface
 		return nil, err
 	}
 	client := &ipc.Client{Socket: p.Socket, Name: "broker " + release()}
-	raw, err := client.Converse(ctx, req, surface)
-	switch {
-	case !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}):
-		return raw, err
-	case !unreached(err) && !repeatable(req.Op):
-		return nil, err
+	for started, repeated := false, false; ; {
+		raw, err := client.Converse(ctx, req, surface)
+		switch {
+		case !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}):
+			return raw, err
+		case unreached(err) && !started:
+			started = true
+		case !unreached(err) && !repeated && repeatable(req.Op):
+			repeated = true
+		default:
+			return nil, err
+		}
+		if err := a.startDaemon(ctx, client, p.LogFile); err != nil {
+			return nil, err
+		}
 	}
-	if err := a.startDaemon(ctx, client, p.LogFile); err != nil {
-		return nil, err
-	}
-	return client.Converse(ctx, req, surface)
 }
 
 // repeatable reports whether a request may be put again when its daemon died:

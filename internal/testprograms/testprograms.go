@@ -27,8 +27,9 @@ import (
 const patience = 30 * time.Second
 
 // Build builds the four programs, as they are released, into a new directory,
-// which the caller removes. With GOCOVERDIR set they count coverage.
-func Build() (dir string, err error) {
+// which the caller removes. With GOCOVERDIR set they count coverage. more are
+// flags for go build.
+func Build(more ...string) (dir string, err error) {
 	dir, err = os.MkdirTemp("/tmp", "broker-programs-")
 	if err != nil {
 		return "", err
@@ -40,6 +41,7 @@ func Build() (dir string, err error) {
 	if os.Getenv("GOCOVERDIR") != "" { //nolint:forbidigo // a test kit is where a test's surroundings are read
 		args = append(args, "-cover", "-coverpkg=credbroker/...")
 	}
+	args = append(args, more...)
 	build := exec.Command("go", append(args, "credbroker/cmd/...")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") //nolint:forbidigo // as above
 	if out, err := build.CombinedOutput(); err != nil {
