@@ -3,6 +3,7 @@
 #   make demo     build, then watch the main job against a pretend AWS account
 #   make test     every test, with the race detector and the coverage gates
 #   make build    the four programs, into bin/
+#   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
 #   make lint     golangci-lint, pinned below
 #
 # demo and build need Go and nothing else: no C compiler, no packages.
@@ -12,7 +13,7 @@ GOLANGCI ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TAGS     := urfave_cli_no_docs
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test lint fmt clean
+.PHONY: build demo test bench bench-quick lint fmt clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
@@ -22,6 +23,12 @@ demo: build
 
 test:
 	@.ci/test
+
+bench: build
+	@go run ./internal/bench -programs bin $(if $(RESULTS),-results $(RESULTS))
+
+bench-quick: build
+	@go run ./internal/bench -programs bin -quick
 
 lint:
 	go run $(GOLANGCI) run ./...

@@ -193,8 +193,9 @@ func atLeast(version string, major, minor int) bool {
 	return x > major || x == major && y >= minor
 }
 
-// The client stays small: it is mapped at every credential-process call. What
-// such a call pays for is what it touches, which make bench measures; this limit
+// The client stays small. The kernel maps most of a program of this size at each
+// start, so the memory of a credential-process call is about the client's size,
+// and it may be twice the floor's (docs/performance.md, make bench). This limit
 // is for the one import that would double it. All commands of the client are in.
 func TestClientSize(t *testing.T) {
 	t.Parallel()
