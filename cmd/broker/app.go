@@ -109,7 +109,8 @@ func (a *app) cli(commands []*cli.Command) *cli.App {
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		newInitCommand(a), newAddCommand(a), newRemoveCommand(a), newListCommand(a),
-		newExecCommand(a), newExportCommand(a), newMFACommand(a), newStatusCommand(a), newExplainCommand(a), newRecoverCommand(a),
+		newExecCommand(a), newExportCommand(a), newMFACommand(a), newStatusCommand(a), newExplainCommand(a),
+		newLockCommand(a), newUnlockCommand(a), newRecoverCommand(a),
 		newConfigCommand(a), newDoctorCommand(a), newHelperCommand(a), newVersionCommand(a),
 	}
 }

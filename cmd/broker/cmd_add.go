@@ -105,7 +105,8 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	}
 	var place ipc.Reservation
 	reserve := ipc.ReserveParams{Profile: o.profile, AccessKeyID: key.AccessKeyID, Replace: o.replace}
-	if err := a.call(ctx, ipc.OpReserve, reserve, &place); err != nil {
+	err = a.unlocked(ctx, func() error { return a.call(ctx, ipc.OpReserve, reserve, &place) })
+	if err != nil {
 		return err
 	}
 	item := ipc.ItemParams{Store: place.Store, Item: place.Item, Profile: o.profile, AccessKeyID: key.AccessKeyID, AWS: place.AWS}

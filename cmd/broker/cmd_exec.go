@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -157,7 +158,11 @@ func (a *app) prime(ctx context.Context, profile string, life lifespan) (credpro
 		req.Ask, surface = ipc.AskTerminal, t
 	}
 	params := ipc.CredentialsParams{Profile: profile, DurationSeconds: life.seconds(), RemainingSeconds: life.remaining()}
-	raw, err := a.converse(ctx, req, params, surface)
+	var raw json.RawMessage
+	err := a.unlocked(ctx, func() (err error) {
+		raw, err = a.converse(ctx, req, params, surface)
+		return err
+	})
 	if err != nil {
 		return credproc.Credentials{}, err
 	}

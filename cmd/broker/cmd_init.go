@@ -18,20 +18,25 @@ import (
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 	"credbroker/internal/paths"
+	"credbroker/internal/secret"
 )
 
 // initOptions is the command line of broker init.
 type initOptions struct {
 	backend        string // empty: the best one that works
 	passphraseFile string
-	yes            bool
-	json           bool
+	// passphraseStdin makes a vault that opens with the passphrase on standard
+	// input.
+	passphraseStdin bool
+	yes             bool
+	json            bool
 }
 
 // initResult is the JSON of broker init.
 type initResult struct {
 	Backend        string `json:"backend"`
 	PassphraseFile string `json:"passphraseFile,omitempty"`
+	Unlocked       bool   `json:"unlocked,omitempty"` // the vault, with the passphrase it was made with
 	PassProgram    string `json:"passProgram,omitempty"`
 	StoreDir       string `json:"storeDir,omitempty"`   // of pass
 	Note           string `json:"note,omitempty"`       // what this build lacks
@@ -46,15 +51,17 @@ func newInitCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
 		Usage:     "choose the store for keys and write the config",
-		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE] [--yes] [--json]",
+		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE | --passphrase-stdin]\n                   [--yes] [--json]",
 		Description: about(`Tries the stores of this machine by writing, reading and deleting an item, and
 pins one: the desktop's own (secret-service on Linux, keychain on macOS, wincred
 on Windows), or file, encrypted files. A pass store is used only if asked for.
-The choice never changes by itself. Records the environment that mfa_command is
+Files are encrypted with a passphrase that is asked for on a terminal, or with a
+passphrase file. The choice never changes by itself. Records the environment that mfa_command is
 started with. Run again, it says what is pinned, and records anew.`, "broker init --backend file"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: " + strings.Join(backends(), ", ")},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "`FILE` that opens the file vault; made if missing"},
+			switchFlag("passphrase-stdin", "read the passphrase of the file vault from standard input"),
 			switchFlag("yes", "take what is found without asking"),
 			jsonFlag(),
 		},
@@ -63,7 +70,7 @@ started with. Run again, it says what is pinned, and records anew.`, "broker ini
 				return err
 			}
 			return a.init(c.Context, initOptions{
-				backend: c.String("backend"), passphraseFile: c.String("passphrase-file"),
+				backend: c.String("backend"), passphraseFile: c.String("passphrase-file"), passphraseStdin: c.Bool("passphrase-stdin"),
 				yes: c.Bool("yes"), json: c.Bool("json"),
 			})
 		},
@@ -96,13 +103,15 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 			return err
 		}
 	}
-	if pinned.Vault, err = a.pin(ctx, o, p); err != nil {
+	var passphrase secret.String
+	if pinned.Vault, passphrase, err = a.pin(ctx, o, p); err != nil {
 		return err
 	}
 	if err := writeSettings(p.ConfigFile, pinned); err != nil {
 		return err
 	}
 	result.Changed = true
+	result.Unlocked = a.unlockNew(ctx, pinned.Vault, p, passphrase)
 	return a.initialised(p, pinned, result, o.json)
 }
 
@@ -113,8 +122,11 @@ func (o initOptions) check() error {
 		err.Hint = "choose one of " + strings.Join(backends(), ", ")
 		return err
 	}
-	if o.passphraseFile != "" && o.backend != "" && o.backend != backendFile {
-		return usagef("--passphrase-file is for --backend file")
+	if (o.passphraseFile != "" || o.passphraseStdin) && o.backend != "" && o.backend != backendFile {
+		return usagef("--passphrase-file and --passphrase-stdin are for --backend file")
+	}
+	if o.passphraseFile != "" && o.passphraseStdin {
+		return usagef("init takes --passphrase-file or --passphrase-stdin, not both")
 	}
 	return nil
 }
@@ -126,6 +138,14 @@ func (o initOptions) agrees(s awsconfig.Settings, configFile string) error {
 		return &ipc.Error{
 			Code:    ipc.CodeRefused,
 			Message: fmt.Sprintf("the store is pinned to %s in %s and does not change: the keys in it would be lost to broker", s.Vault.Backend, configFile),
+			Hint:    "to start over, remove each key with broker remove, then the section [vault] of that file",
+		}
+	}
+	typed := s.Vault.PassphraseFile == ""
+	if o.passphraseStdin && !typed || o.passphraseFile != "" && typed {
+		return &ipc.Error{
+			Code:    ipc.CodeRefused,
+			Message: fmt.Sprintf("the vault was made with a passphrase%s, as %s says, and opens with nothing else", map[bool]string{false: " file"}[typed], configFile),
 			Hint:    "to start over, remove each key with broker remove, then the section [vault] of that file",
 		}
 	}
@@ -175,6 +195,10 @@ func (a *app) initialised(p paths.Places, s awsconfig.Settings, result initResul
 		a.printf("proxy: %s\n", result.HTTPSProxy)
 	}
 	a.printEnvironment(result.initEnvironment)
+	if result.Backend == backendFile && result.PassphraseFile == "" && !result.Unlocked {
+		a.printf("the vault opens with its passphrase\nnext: broker unlock\n")
+		return nil
+	}
 	a.printf("next: broker add default\n")
 	return nil
 }
@@ -220,36 +244,42 @@ func (a *app) offerProxy(ctx context.Context, yes bool) (string, error) {
 // pin tries the stores and returns the one to use. The platform's own is left
 // for file only when it is not there at all: one that is locked, or denies, may
 // hold keys tomorrow.
-func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (awsconfig.VaultSettings, error) {
-	vault := awsconfig.VaultSettings{Backend: o.backend}
+//
+// The passphrase is that of a vault which opens with one, else zero.
+func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (vault awsconfig.VaultSettings, passphrase secret.String, err error) {
+	vault.Backend = o.backend
 	if vault.Backend == "" {
 		vault.Backend = a.platformStore()
 	}
 	if vault.Backend == backendPass {
-		var err error
 		if vault, err = a.passSettings(p.Home); err != nil {
-			return vault, err
+			return vault, passphrase, err
 		}
 	}
-	if vault.Backend != backendFile && o.passphraseFile == "" {
+	if vault.Backend != backendFile && o.passphraseFile == "" && !o.passphraseStdin {
 		err := a.probe(ctx, a.store(vault, p))
 		if err == nil {
-			return vault, nil
+			return vault, passphrase, nil
 		}
 		if o.backend != "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainGone}) {
-			return awsconfig.VaultSettings{}, withHint(err, "make it work, or keep keys in files: broker init --backend file")
+			return vault, passphrase, withHint(err, "make it work, or keep keys in files: broker init --backend file")
 		}
 	}
-	passphrase := filepath.Join(filepath.Dir(p.ConfigFile), "passphrase")
+	if passphrase, err = a.newPassphrase(ctx, o); err != nil {
+		return vault, passphrase, err
+	}
+	if !passphrase.IsZero() {
+		vault, err = a.makeTyped(ctx, p, passphrase)
+		return vault, passphrase, err
+	}
+	file := filepath.Join(filepath.Dir(p.ConfigFile), "passphrase")
 	if o.passphraseFile != "" {
-		path, err := filepath.Abs(o.passphraseFile)
-		if err != nil {
-			return awsconfig.VaultSettings{}, fmt.Errorf("find the passphrase file: %w", err)
+		if file, err = filepath.Abs(o.passphraseFile); err != nil {
+			return vault, passphrase, fmt.Errorf("find the passphrase file: %w", err)
 		}
-		passphrase = path
 	}
-	vault = awsconfig.VaultSettings{Backend: backendFile, PassphraseFile: passphrase}
-	return vault, a.probe(ctx, a.store(vault, p))
+	vault = awsconfig.VaultSettings{Backend: backendFile, PassphraseFile: file}
+	return vault, passphrase, a.probe(ctx, a.store(vault, p))
 }
 
 // probe has a worker write, read back and delete an item, and make what the

@@ -76,7 +76,11 @@ func (a *app) mfa(ctx context.Context, opts mfaOptions) error {
 		}
 	}
 	params := ipc.MFAParams{Code: opts.code, Profile: opts.profile, Cancel: opts.cancel}
-	raw, err := a.converse(ctx, req, params, surface)
+	var raw json.RawMessage
+	err := a.unlocked(ctx, func() (err error) {
+		raw, err = a.converse(ctx, req, params, surface)
+		return err
+	})
 	if err != nil {
 		return err
 	}

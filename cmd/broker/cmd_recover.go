@@ -50,7 +50,8 @@ func (a *app) recover(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	var found ipc.RecoverResult
-	if err := a.vault(ctx, params.Store, ipc.OpRecover, params, &found); err != nil {
+	err = a.unlocked(ctx, func() error { return a.vault(ctx, params.Store, ipc.OpRecover, params, &found) })
+	if err != nil {
 		return err
 	}
 	config, err := a.awsConfig()

@@ -52,7 +52,10 @@ func (a *app) remove(ctx context.Context, profile string, yes, asJSON bool) erro
 		}
 	}
 	var key ipc.Key
-	if err := a.call(ctx, ipc.OpRemove, ipc.RemoveParams{Profile: profile}, &key); err != nil {
+	err := a.unlocked(ctx, func() error {
+		return a.call(ctx, ipc.OpRemove, ipc.RemoveParams{Profile: profile}, &key)
+	})
+	if err != nil {
 		return err
 	}
 	if asJSON {

@@ -62,7 +62,7 @@ func addOutdated(s ipc.Status) []ipc.Error {
 // the eye is when the command ends.
 func (a *app) printStatus(s ipc.Status, now time.Time) {
 	a.printf("brokerd %s, pid %d, up %s\n", s.Version, s.PID, span(now.Sub(s.StartedAt)))
-	a.printf("store: %s\nAWS config: %s\n", orDash(s.Backend), s.AWSConfigFile)
+	a.printf("store: %s%s\nAWS config: %s\n", orDash(s.Backend), vaultText(s.Vault, now), s.AWSConfigFile)
 	if len(s.Keys) > 0 {
 		a.printf("\n")
 		a.printKeys(s.Keys)
@@ -99,6 +99,8 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 			p.SerialNumber, strings.Join(p.Profiles, ", "), p.Waiters, span(p.Deadline.Sub(now)))
 	}
 	switch {
+	case s.Vault != nil && s.Vault.Locked:
+		a.printf("next: broker unlock\n")
 	case len(s.Pending) > 0:
 		a.printf("next: broker mfa\n")
 	case len(s.Keys) == 0 && len(s.Problems) == 0:

@@ -109,7 +109,16 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: ready [LINE…]")
 	}
 	cmdSandbox(ts, false, nil)
-	ts.Check(ts.Exec("broker", "init", "--backend", "file"))
+	passphrase, args := typedPassphrase(args)
+	initialise := exec.Command(filepath.Join(ts.Getenv("BIN"), "broker"), "init", "--backend", "file")
+	if passphrase != "" {
+		initialise.Args = append(initialise.Args, "--passphrase-stdin")
+		initialise.Stdin = strings.NewReader(passphrase + "\n")
+	}
+	initialise.Env = scriptEnv(ts)
+	if out, err := initialise.CombinedOutput(); err != nil {
+		ts.Fatalf("init: %v\n%s", err, out)
+	}
 	path := filepath.Join(ts.Getenv("HOME"), ".config", "broker", "config")
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	ts.Check(err)
@@ -118,6 +127,15 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 	if !autostart() {
 		ts.Check(startByHand(scriptEnv(ts)))
 	}
+}
+
+// typedPassphrase takes "passphrase=X" off the arguments: the vault then opens
+// with that.
+func typedPassphrase(args []string) (passphrase string, rest []string) {
+	if len(args) > 0 && strings.HasPrefix(args[0], "passphrase=") {
+		return strings.TrimPrefix(args[0], "passphrase="), args[1:]
+	}
+	return "", args
 }
 
 // autostart reports whether a client may start a daemon here. It may not in a

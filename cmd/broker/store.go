@@ -47,6 +47,9 @@ func (a *app) store(s awsconfig.VaultSettings, p paths.Places) ipc.Store {
 	switch s.Backend {
 	case backendFile:
 		store.Dir, store.PassphraseFile = p.VaultDir, s.PassphraseFile
+		if s.PassphraseFile == "" { // it opens with a passphrase
+			store.Holder = p.HolderSocket
+		}
 	case backendPass:
 		store.Program, store.Dir, store.GnuPGHome = s.PassProgram, s.PasswordStoreDir, s.GnuPGHome
 	case backendKeychain:

@@ -14,6 +14,7 @@ import (
 // directory with a slash at its end, each with its reason.
 var revealers = map[string]string{
 	"cmd/broker-vault/hold.go":           "hands the key of the file store to workers",
+	"cmd/broker/init_passphrase.go":      "counts the characters of a new passphrase",
 	"credproc/credproc.go":               "writes the document that the SDKs read",
 	"credproc/environ.go":                "writes the environment of a program that was asked for with its credentials in it",
 	"internal/awsapi/client.go":          "hands keys and credentials to the SDK, which signs with them",

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+	"credbroker/internal/secret"
+	"credbroker/internal/tty"
+)
+
+// tries is how often a passphrase is asked for on a terminal.
+const tries = 3
+
+// maxPassphrase is the longest passphrase, in bytes.
+const maxPassphrase = 1024
+
+// unlockResult is the JSON of broker unlock.
+type unlockResult struct {
+	Backend string         `json:"backend"`
+	Changed bool           `json:"changed"` // false: there was nothing to unlock
+	Vault   *ipc.VaultLock `json:"vault,omitempty"`
+}
+
+func newUnlockCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "unlock",
+		Usage:     "open the vault with its passphrase",
+		UsageText: "broker unlock [--stdin] [--json]",
+		Description: about(`Asks for the passphrase of a file vault, and leaves the key that comes from it
+with a process of its own until broker lock, until nobody has needed it for
+8 hours, or until the daemon ends. The daemon never has it. A keyring of the
+desktop is asked to unlock itself; a passphrase file needs nothing.`, "broker unlock"),
+		Flags: []cli.Flag{
+			switchFlag("stdin", "read the passphrase from standard input, one line"),
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if err := a.noWords(c); err != nil {
+				return err
+			}
+			return a.unlock(c.Context, c.Bool("stdin"), c.Bool("json"))
+		},
+	}
+}
+
+func (a *app) unlock(ctx context.Context, stdin, asJSON bool) error {
+	store, err := a.pinned()
+	if err != nil {
+		return err
+	}
+	result := unlockResult{Backend: store.Backend}
+	switch {
+	case store.PassphraseFile != "": // it is always open
+	case store.Backend != backendFile:
+		if err := a.vault(ctx, store, ipc.OpUnlock, ipc.UnlockParams{Store: store}, nil); err != nil {
+			return err
+		}
+	default:
+		if result.Changed, err = a.unlockTyped(ctx, store, stdin); err != nil {
+			return err
+		}
+	}
+	if store.Holder != "" {
+		var s ipc.Status
+		if err := a.call(ctx, ipc.OpStatus, nil, &s); err != nil {
+			return err
+		}
+		result.Vault = s.Vault
+	}
+	if asJSON {
+		return a.printJSON(result)
+	}
+	switch {
+	case store.PassphraseFile != "":
+		a.printf("nothing is to be unlocked: the vault opens with %s\n", store.PassphraseFile)
+	case store.Holder == "":
+		a.printf("the %s store is open\n", store.Backend)
+	case !result.Changed:
+		a.printf("the vault is unlocked already\n")
+	default:
+		a.printf("the vault is unlocked\n")
+	}
+	a.printf("next: broker status\n")
+	return nil
+}
+
+// unlockTyped asks for the passphrase of a vault that is locked, and reports
+// whether it was.
+func (a *app) unlockTyped(ctx context.Context, store ipc.Store, stdin bool) (bool, error) {
+	var s ipc.Status
+	if err := a.call(ctx, ipc.OpStatus, nil, &s); err != nil {
+		return false, err
+	}
+	if s.Vault != nil && !s.Vault.Locked {
+		return false, nil
+	}
+	if err := secret.HideProcess(); err != nil {
+		return false, err
+	}
+	if stdin {
+		passphrase, err := passphraseFrom(a.stdin)
+		if err != nil {
+			return false, err
+		}
+		return true, a.unlockWith(ctx, store, passphrase)
+	}
+	t, err := tty.Open()
+	if err != nil {
+		usage := usagef("there is no terminal to type the passphrase on")
+		usage.Hint = "add --stdin, and give it on the first line of standard input"
+		return false, usage
+	}
+	defer func() { _ = t.Close() }() // what was written is on the screen
+	for try := 1; ; try++ {
+		passphrase, err := t.ReadSecret(ctx, "Passphrase of the vault (not shown): ")
+		if err == nil && passphrase.IsZero() {
+			err = io.EOF
+		}
+		if err != nil {
+			return false, notTyped("the passphrase", err)
+		}
+		err = a.unlockWith(ctx, store, passphrase)
+		if try == tries || !hasCode(err, ipc.CodeWrongPassphrase) {
+			return true, err
+		}
+		fmt.Fprintln(t, "broker: that passphrase does not open the vault")
+	}
+}
+
+// unlockWith has a worker prove a passphrase and leave the key with a holder.
+// The daemon, which runs by now, is told by the holder, and of the key nothing.
+func (a *app) unlockWith(ctx context.Context, store ipc.Store, passphrase secret.String) error {
+	p, err := a.places()
+	if err != nil {
+		return err
+	}
+	return a.vault(ctx, store, ipc.OpUnlock, ipc.UnlockParams{Store: store, Passphrase: passphrase, Daemon: p.Socket}, nil)
+}
+
+// passphraseFrom reads the first line.
+func passphraseFrom(in io.Reader) (secret.String, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxPassphrase+2)).ReadBytes('\n')
+	defer clear(line)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return secret.String{}, fmt.Errorf("read standard input: %w", err)
+	}
+	n := len(line)
+	for n > 0 && (line[n-1] == '\n' || line[n-1] == '\r') {
+		n--
+	}
+	if n == 0 || n > maxPassphrase {
+		return secret.String{}, usagef("the first line of standard input holds no passphrase of at most %d bytes", maxPassphrase)
+	}
+	return secret.New(string(line[:n])), nil
+}
+
+// pinned returns the store by broker's own config, which needs no daemon.
+func (a *app) pinned() (ipc.Store, error) {
+	p, err := a.places()
+	if err != nil {
+		return ipc.Store{}, err
+	}
+	s, err := awsconfig.LoadSettings(p.ConfigFile)
+	if err != nil {
+		return ipc.Store{}, err
+	}
+	if s.Vault.Backend == "" {
+		return ipc.Store{}, errorf(ipc.CodeNotInitialised, "no store is pinned in %s", p.ConfigFile)
+	}
+	return a.store(s.Vault, p), nil
+}
+
+// unlocked runs f and, if that failed because a vault with a passphrase is
+// locked, lets the user unlock it right here and runs f once more. broker
+// unlock does that in a process of its own: this one may become the command
+// that exec runs, and has no use for a passphrase.
+func (a *app) unlocked(ctx context.Context, f func() error) error {
+	err := f()
+	if !hasCode(err, ipc.CodeKeychainLocked) {
+		return err
+	}
+	store, serr := a.pinned()
+	if serr != nil || store.Holder == "" {
+		return err
+	}
+	t, ok := openTerminal()
+	if !ok {
+		return err
+	}
+	_ = t.tty.Close() // it was only looked at
+	path, perr := os.Executable()
+	if perr != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, path, "unlock")
+	cmd.Env = daemonEnv(a.env)             // where things are, and nothing more
+	cmd.Stdout, cmd.Stderr = nil, a.stderr // its output is not this command's
+	if cmd.Run() != nil {
+		return err // why not it has said itself
+	}
+	return f()
+}
