@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -102,21 +101,11 @@ func listen(o ipc.ListenOptions) (*ipc.Listener, error) {
 	deadline := time.Now().Add(handOver)
 	for {
 		l, err := ipc.Listen(o)
-		if !errors.Is(err, ipc.ErrServed) || serves(o.Socket) || time.Now().After(deadline) {
+		if !errors.Is(err, ipc.ErrServed) || ipc.Reachable(o.Socket) || time.Now().After(deadline) {
 			return l, err
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// serves reports whether somebody takes connections.
-func serves(socket string) bool {
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		return false
-	}
-	_ = conn.Close() // nothing was written
-	return true
 }
 
 func (d *daemon) newBroker(uid int) (*broker.Broker, error) {

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"credbroker/internal/atomicfile"
 )
 
 // The log is three files of 1 MiB: brokerd.log, and before it .1 and .2.
@@ -54,19 +54,14 @@ func (l *logFile) reopen() {
 }
 
 func (l *logFile) openLocked() error {
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
+	if err := atomicfile.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	f, size, err := openOwn(l.path)
 	if err != nil {
 		return err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Nlink != 1 {
-		_ = f.Close() // nothing was written
-		return fmt.Errorf("%s is not a file of ours alone", l.path)
-	}
-	l.file, l.size = f, st.Size
+	l.file, l.size = f, size
 	return nil
 }
 

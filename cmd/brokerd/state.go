@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"credbroker/internal/atomicfile"
 )
 
 // stateLock stands in the state directory. The lock beside the socket keeps
@@ -26,28 +25,18 @@ var errKept = errors.New("end it, or set BROKER_SOCKET to its socket")
 // holdState makes this daemon the only one that writes in dir, for as long as
 // the file that it returns is open. It wraps errKept if another one is.
 func holdState(dir, socket string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	const flags = os.O_RDWR | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	f, err := os.OpenFile(filepath.Join(dir, stateLock), flags, 0o600)
-	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		f, err = os.Open(dir) // the stored keys can be used all the same
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock the state directory: %w", err)
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	f, err := lockDir(dir)
 	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("%s keeps the keys in %s, for clients on another socket: %w", holder(f), dir, errKept)
-	case err != nil:
-		err = fmt.Errorf("lock the state directory %s: %w", dir, err)
-	default:
+	case err == nil:
 		sign(f, socket)
 		return f, nil
+	case f != nil:
+		err = fmt.Errorf("%s keeps the keys in %s, for clients on another socket: %w", holder(f), dir, errKept)
+		_ = f.Close() // only a lock
 	}
-	_ = f.Close() // only a lock
 	return nil, err
 }
 

@@ -58,7 +58,7 @@ func sibling(name string) string {
 	if err != nil {
 		exe = os.Args[0]
 	}
-	return filepath.Join(filepath.Dir(exe), name)
+	return filepath.Join(filepath.Dir(exe), name+programSuffix)
 }
 
 // SessionToken implements broker.Worker.
