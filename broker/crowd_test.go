@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -179,6 +180,10 @@ func TestFullHouse(t *testing.T) {
 		}
 		h := r.helper("dev")
 		synctest.Wait()
+		_, err = r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials}, &talk{params: params, full: full})
+		if !hasCode(err, ipc.CodeBusy) || !strings.Contains(err.Error(), "profile dev needs an MFA code") {
+			t.Errorf("beside one that waits for a code: %v, want to be told of it", err)
+		}
 		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Code: r.aws.code(annMFA, 0)})
 		<-h.done
 		_, err = r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials}, &talk{params: params, full: full})

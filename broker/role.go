@@ -31,19 +31,15 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 	if e := b.ready(p); e != nil {
 		return e, nil
 	}
-	if err := b.tripped(p, c); err != nil {
+	err := b.tripped(p, c)
+	if err == nil {
+		err = b.seat(p, c)
+	}
+	if err != nil {
 		if e := b.lastValid(p); e != nil && p.want.settlesFor(e, err) {
 			return e, nil
 		}
 		return nil, err
-	}
-	if c.sit != nil {
-		if err := c.sit(); err != nil {
-			if e := b.lastValid(p); e != nil {
-				return e, nil
-			}
-			return nil, err
-		}
 	}
 	renewing, stop := ctx, context.CancelFunc(func() {})
 	if b.lastValid(p) != nil && !p.want.insists {
@@ -60,6 +56,22 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 		return e, nil
 	}
 	return nil, err
+}
+
+// seat gets the caller leave to wait. Where that is refused because so many
+// wait for a code already, the error says so: the caller may be told it last.
+func (b *Broker) seat(p *plan, c caller) error {
+	if c.sit == nil {
+		return nil
+	}
+	err := c.sit()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if hasCode(err, ipc.CodeBusy) && b.flights[p.id] != nil {
+		return fail(ipc.CodeBusy, "give a code in any terminal, then try again: broker mfa",
+			"profile %s needs an MFA code, and too many callers wait for it already", p.profile)
+	}
+	return err
 }
 
 // ready returns what the cache holds for p if it is to be served as it is.

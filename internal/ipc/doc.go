@@ -42,9 +42,10 @@
 //
 // C has 5 seconds to send it. A C that connects and sends nothing whole is
 // disconnected without a word, or with the error "busy" if its place is needed
-// before. A v or an op that S does not know is the error
-// "protocol", whose message names both sides' versions. The number v grows when
-// an old side would misunderstand a new one; S then goes on speaking v-1.
+// before. A v or an op that S does not know is the error "protocol", whose
+// message names both sides' versions, and whose hint says which of them is the
+// older. The number v grows when an old side would misunderstand a new one; S
+// then goes on speaking v-1.
 //
 // S answers with any number of prompts and events, and at last with exactly one
 // result or error. Then it closes the connection.
