@@ -13,42 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"credbroker/vault"
 )
-
-// checkDir refuses a directory that is not ours alone.
-func checkDir(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return fileError("open the vault directory "+dir, err)
-	}
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0 || !info.IsDir():
-		return unsafe(dir, "is not a directory", "move it away")
-	case owner(info) != os.Getuid():
-		return unsafe(dir, "belongs to another user", "chown it")
-	case info.Mode().Perm()&0o077 != 0:
-		return unsafe(dir, fmt.Sprintf("has mode %04o", info.Mode().Perm()), "chmod 700 it")
-	}
-	return nil
-}
-
-// checkFile refuses a file that is not a plain one that only we can reach.
-func checkFile(path string, info fs.FileInfo) error {
-	switch {
-	case !info.Mode().IsRegular():
-		return unsafe(path, "is not a plain file", "remove it")
-	case owner(info) != os.Getuid():
-		return unsafe(path, "belongs to another user", "chown it")
-	case links(info) != 1:
-		return unsafe(path, "has a second name (hard link)", "remove the other one")
-	case info.Mode().Perm()&0o077 != 0:
-		return unsafe(path, fmt.Sprintf("has mode %04o", info.Mode().Perm()), "chmod 600 it")
-	}
-	return nil
-}
 
 // maxItemFile is far over what an encrypted record needs, in bytes.
 const maxItemFile = 64 << 10
@@ -78,10 +44,7 @@ func lookItem(dir, base, name string) error {
 
 // readSafe reads a small file that must be ours alone. It wraps fs.ErrNotExist.
 func readSafe(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, unsafe(path, "is a symbolic link", "name the file itself")
-	}
+	f, err := openSafe(path)
 	if err != nil {
 		return nil, err
 	}
@@ -121,50 +84,31 @@ func writeNew(path string, data []byte) error {
 	return syncPath(dir)
 }
 
-// renameNew moves a file to a name that must be free: fs.ErrExist if it is not.
-func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}
-
-// syncPath brings a file or directory to the disk.
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
-
-// lockPoll is how often a lock that another process holds is tried. Flock has
-// no deadline of its own, and holders need milliseconds.
+// lockPoll is how often a lock that another process holds is tried: no
+// system's lock has a deadline, and holders need milliseconds.
 const lockPoll = 5 * time.Millisecond
 
 // lock takes the lock file of dir, which is never removed, and returns what
 // releases it.
 func lock(ctx context.Context, dir string) (release func(), err error) {
 	path := filepath.Join(dir, ".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, fileError("lock the vault", err)
 	}
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		locked, err := tryLock(f)
 		switch {
 		case ctx.Err() != nil:
 			// Also with the lock in hand: whoever asked has been told that
 			// nothing happened.
 			_ = f.Close() // nothing was written
 			return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
-		case err == nil:
+		case locked:
 			return func() { _ = f.Close() }, nil // which ends the lock, whatever it says
-		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+		case err != nil:
 			_ = f.Close() // as above
 			return nil, fileError("lock the vault", err)
 		}
@@ -187,9 +131,9 @@ func fileError(act string, err error) error {
 		e.Kind, e.Hint = vault.ErrGone, "mount it or restore it from a backup; the keys are in it"
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = vault.ErrDenied, "make the vault directory writable for you"
-	case errors.Is(err, syscall.EROFS):
+	case isReadOnly(err):
 		e.Kind = vault.ErrReadOnly
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		e.Kind = vault.ErrFull
 	}
 	return e
@@ -197,20 +141,4 @@ func fileError(act string, err error) error {
 
 func unsafe(path, what, hint string) error {
 	return &vault.Error{Kind: vault.ErrUnsafe, Text: path + " " + what, Hint: hint + " and try again"}
-}
-
-func owner(info fs.FileInfo) int {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return -1
-	}
-	return int(stat.Uid)
-}
-
-func links(info fs.FileInfo) uint64 {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0
-	}
-	return uint64(stat.Nlink) //nolint:unconvert // its type differs between platforms
 }

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keychain
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/windows"
+
+	"credbroker/internal/atomicfile"
+)
+
+// checkDir refuses a directory that is not ours alone.
+func checkDir(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fileError("open the vault directory "+dir, err)
+	}
+	if !info.IsDir() { // nor is a link or junction to one
+		return unsafe(dir, "is not a directory", "move it away")
+	}
+	return checkAccess(dir, func(*os.File) error { return nil })
+}
+
+// checkFile refuses a file that is not a plain one that only we can reach.
+func checkFile(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return unsafe(path, "is not a plain file", "remove it")
+	}
+	return checkAccess(path, atomicfile.Plain)
+}
+
+// checkAccess refuses what anybody but us may read or write, and what check
+// refuses.
+func checkAccess(path string, check func(*os.File) error) error {
+	f, err := openPath(path, windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES)
+	if err != nil {
+		return fileError("look at "+path, err)
+	}
+	defer f.Close()
+	if err := check(f); err != nil {
+		return unsafe(path, "is no plain file with one name: "+err.Error(), "remove the other one")
+	}
+	who, err := atomicfile.Others(f, atomicfile.Reading|atomicfile.Writing)
+	switch {
+	case err != nil:
+		return fileError("look at "+path, err)
+	case who != "":
+		return unsafe(path, "is open to "+who, fmt.Sprintf("take that right away (icacls %q /remove *%s)", path, who))
+	}
+	return nil
+}
+
+// openPath opens a file or directory itself, not what it links to.
+func openPath(path string, access uint32) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, err
+	}
+	handle, err := windows.CreateFile(name, access,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(handle), path), nil
+}
+
+// openSafe opens a file to be read, and follows no link.
+func openSafe(path string) (*os.File, error) { return openPath(path, windows.GENERIC_READ) }
+
+// syncPath brings a file to the disk. The names in a directory are in NTFS's
+// journal.
+func syncPath(path string) error {
+	if info, err := os.Lstat(path); err != nil || info.IsDir() {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// renameNew moves a file to a name that must be free: fs.ErrExist if it is not.
+func renameNew(from, to string) error {
+	fromName, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	toName, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(fromName, toName, windows.MOVEFILE_WRITE_THROUGH); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// openLock opens the lock file at path, or makes it.
+func openLock(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) }
+
+// tryLock takes the lock of f until it is closed, or returns false if another
+// has it.
+func tryLock(f *os.File) (bool, error) {
+	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
+	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{})
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+func isFull(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}
