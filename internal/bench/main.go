@@ -92,7 +92,7 @@ func run(args []string, out io.Writer) (missed bool, err error) {
 	}
 	defer b.end()
 	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	go func() {
 		<-interrupted
 		b.end()

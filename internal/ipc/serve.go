@@ -24,6 +24,9 @@ const (
 	// dropped. A line fits into the socket's buffer, so this never waits for
 	// a client that merely is slow.
 	writeTime = 2 * time.Second
+	// readerDelay is how long an answer may take before it is looked whether the
+	// client has hung up, or has answered a prompt.
+	readerDelay = 2 * time.Millisecond
 	// maxAnswers bounds the lines of a client after its first. Prompts are
 	// answered by people.
 	maxAnswers = 64
@@ -109,11 +112,16 @@ func (s server) serve(ctx context.Context, conn net.Conn, peer Peer, g *guest, h
 	defer end(nil)
 	ctx, stop := c.bind(ctx)
 	defer stop()
-	go func() {
+	// Most answers are there before a reader would be, and a goroutine that
+	// starts and ends for nothing is an eighth of such a conversation.
+	reader := time.AfterFunc(readerDelay, func() {
 		defer close(reading)
 		end(c.listen(lines))
-	}()
+	})
 	s.answer(ctx, c, h)
+	if reader.Stop() {
+		close(reading)
+	}
 }
 
 // past is a deadline that is over, whatever the clock says.
