@@ -158,7 +158,7 @@ func TestDocument(t *testing.T) {
 			t.Errorf("no %s in %s", want, data)
 		}
 	}
-	if n := len(r.Roles()); n != 9 || len(got["roles"].([]any)) != n {
+	if n := len(r.Roles()); n != 10 || len(got["roles"].([]any)) != n {
 		t.Errorf("%d roles, %d in the document", n, len(got["roles"].([]any)))
 	}
 }
