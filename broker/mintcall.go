@@ -32,7 +32,7 @@ func (b *Broker) reach(ctx context.Context, p *plan) error {
 	defer cancel()
 	offset, err := b.opts.STS.Reach(ctx, b.awsOf(p))
 	if err := b.note(ctx, p, err); err != nil {
-		return wrap(err, "reach AWS for profile %s", p.profile)
+		return wrap(err, "profile %s", p.profile)
 	}
 	b.offset.Store(int64(offset.Round(time.Second) / time.Second))
 	b.drift.Store(int64(b.driftNow()))
@@ -118,11 +118,15 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 	}
 	creds, err := b.opts.Worker.SessionToken(ctx, params)
 	if err := b.note(ctx, p, err); err != nil {
-		return nil, wrap(err, "profile %s", p.owner) // the worker says the rest
+		e := *coded(err) // the worker says of which key and profile
+		if e.Code == ipc.CodeKeychainCorrupt && e.Hint == "" {
+			e.Hint = "store the key again: broker add " + p.owner + " --replace"
+		}
+		return nil, &e
 	}
 	e, err := b.accept(creds, p.key.AccountID, p.duration)
 	if err != nil {
-		e := wrap(err, "get a session for profile %s with key %s", p.owner, p.key.AccessKeyID)
+		e := wrap(err, "get a session for key %s of profile %s", p.key.AccessKeyID, p.owner)
 		e.Spent = code != ""
 		return nil, e
 	}

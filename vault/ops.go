@@ -52,7 +52,7 @@ func (w *Worker) sessionToken(ctx context.Context, p ipc.SessionTokenParams) (an
 		return err
 	})
 	if err != nil {
-		failure := wire(fmt.Errorf("get a session for key %s: %w", p.AccessKeyID, err))
+		failure := wire(about("get a session for", p.ItemParams, err))
 		failure.Spent = p.TokenCode != "" && sent(err)
 		return nil, failure
 	}

@@ -16,6 +16,7 @@ import (
 // the index: the flag, the AWS config's mfa_serial, the user's only device, the
 // user's choice. "" is right only with --no-mfa.
 func (a *app) device(ctx context.Context, o addOptions, configured string, stored ipc.PutResult) (string, error) {
+	user := "user " + stored.Identity.UserName // where AWS was asked
 	known := !o.noVerify && stored.DevicesError == nil
 	usable, passkeys := sortDevices(stored.Devices)
 	switch {
@@ -30,14 +31,14 @@ func (a *app) device(ctx context.Context, o addOptions, configured string, store
 	case len(usable) == 1:
 		return usable[0], nil
 	case len(usable) > 1:
-		return chooseDevice(ctx, usable)
+		return chooseDevice(ctx, o.profile, user, usable)
 	case len(passkeys) > 0:
-		return "", errorf(ipc.CodeMFAPasskey, "the user's only MFA device is a passkey, which AWS STS does not accept: %s", strings.Join(passkeys, ", "))
+		return "", errorf(ipc.CodeMFAPasskey, "the only MFA device of %s is a passkey, for which AWS has no codes: %s", user, strings.Join(passkeys, ", "))
 	}
 	return "", &ipc.Error{
 		Code:    ipc.CodeMFAUnknown,
-		Message: "the user has no MFA device",
-		Hint:    "assign one in the IAM console, or add --no-mfa to make sessions without",
+		Message: user + " has no MFA device",
+		Hint:    "assign one in the IAM console, or make sessions without: broker add " + o.profile + " --no-mfa",
 	}
 }
 
@@ -58,7 +59,7 @@ func sortDevices(devices []ipc.MFADevice) (usable, passkeys []string) {
 // AWS has told which are: it could only fail later, with a code spent.
 func checkDevice(where, serial string, usable []string, known bool) error {
 	if isPasskey(serial) {
-		return errorf(ipc.CodeMFAPasskey, "%s is a passkey, which AWS STS does not accept", serial)
+		return errorf(ipc.CodeMFAPasskey, "%s is a passkey, for which AWS has no codes", serial)
 	}
 	if !known || slices.Contains(usable, serial) {
 		return nil
@@ -78,13 +79,13 @@ func unknownDevices(cause *ipc.Error) error {
 	return &ipc.Error{Code: ipc.CodeMFAUnknown, Message: message, Hint: "add --mfa-serial ARN, or --no-mfa to make sessions without"}
 }
 
-func chooseDevice(ctx context.Context, usable []string) (string, error) {
+func chooseDevice(ctx context.Context, profile, user string, usable []string) (string, error) {
 	i, err := choose(ctx, "Which MFA device do you use?", usable)
 	if errors.Is(err, errNoTerminal) {
 		return "", &ipc.Error{
 			Code:    ipc.CodeMFAUnknown,
-			Message: "the user has several MFA devices: " + strings.Join(usable, ", "),
-			Hint:    "add --mfa-serial ARN to choose one",
+			Message: user + " has several MFA devices: " + strings.Join(usable, ", "),
+			Hint:    "choose one: broker add " + profile + " --mfa-serial ARN",
 		}
 	}
 	if err != nil {

@@ -262,7 +262,7 @@ func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (vault aws
 			return vault, passphrase, nil
 		}
 		if o.backend != "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainGone}) {
-			return vault, passphrase, withHint(err, "make it work, or keep keys in files: broker init --backend file")
+			return vault, passphrase, orFiles(err)
 		}
 	}
 	if passphrase, err = a.newPassphrase(ctx, o); err != nil {
@@ -280,6 +280,13 @@ func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (vault aws
 	}
 	vault = awsconfig.VaultSettings{Backend: backendFile, PassphraseFile: file}
 	return vault, passphrase, a.probe(ctx, a.store(vault, p))
+}
+
+// orFiles offers the other store, as long as none is pinned.
+func orFiles(err error) error {
+	coded := asCoded(err)
+	coded.Hint = "make it work, or keep keys in files: broker init --backend file"
+	return coded
 }
 
 // probe has a worker write, read back and delete an item, and make what the

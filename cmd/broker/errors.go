@@ -248,7 +248,7 @@ var outcomes = map[ipc.Code]outcome{
 	},
 	ipc.CodeAWSKeyUnknown: {
 		exitAWS, "AWS does not take the access key: it is inactive, deleted, or never was one; AWS does not tell these apart",
-		"it may be inactive or deleted: look at it in the IAM console, and activate it or store another",
+		"the key may be inactive or deleted: look at it in the IAM console, and activate it or store another",
 	},
 	ipc.CodeAWSSecret: {
 		exitAWS, "the secret access key is not that of the access key ID",

@@ -27,7 +27,7 @@ that still run go on being served.
 
 ` + "```console" + `
 $ broker exec dev -- terraform plan
-broker: error: profile dev: get a session for key AKIARTX3GSDSTOLORV4X: GetSessionToken: Throttling: Rate exceeded
+broker: error: get a session for key AKIARTX3GSDSTOLORV4X of profile dev: GetSessionToken: Throttling: Rate exceeded
 broker: hint: try again in a moment
 ` + "```" + `
 

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -232,6 +233,13 @@ func networkText(ctx context.Context, err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // without the URL, which says nothing new
+	}
+	var op *net.OpError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "the connection ended before an answer came"
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return clean("connect to the proxy: "+op.Err.Error(), 256)
 	}
 	return clean(err.Error(), 256)
 }

@@ -20,6 +20,9 @@ import (
 // https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 const unsigned = "?Action=GetCallerIdentity&Version=2011-06-15"
 
+// actReach is what Reach does, for messages: no action of AWS's.
+const actReach = "reach AWS"
+
 // Reach sends an unsigned request to the STS endpoint and returns the clock of
 // AWS minus ours, to the second. Any refusal counts, if it is one of STS's and
 // carries a Date; a failure of STS itself and throttling do not. Call it before
@@ -30,7 +33,7 @@ func (c *Client) Reach(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	var offset time.Duration
-	err = c.run(ctx, call{action: "reach STS"}, func(ctx context.Context, x *exchange) error {
+	err = c.run(ctx, call{action: actReach}, func(ctx context.Context, x *exchange) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/")+"/"+unsigned, http.NoBody)
 		if err != nil {
 			return err
@@ -99,7 +102,7 @@ func (c *Client) stsEndpoint(ctx context.Context) (string, error) {
 		UseDualStack: aws.Bool(c.sts.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
 	})
 	if err != nil {
-		return "", &Error{Code: codeRegion, Action: "reach STS", Message: "no STS endpoint for Region " + c.region}
+		return "", &Error{Code: codeRegion, Action: actReach, Message: "no STS endpoint for Region " + c.region}
 	}
 	return e.URI.String(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/godbus/dbus"
 
@@ -64,15 +65,16 @@ func (b bus) match(ctx context.Context, rule string) error {
 // call calls a method and stores its results in out.
 func (b bus) call(ctx context.Context, dest string, path dbus.ObjectPath, method string, args []any, out ...any) error {
 	// The values are stored only if the call is still waited for.
-	body, err := bounded(ctx, "call "+method, func() ([]any, error) {
+	act := "ask the keyring (" + method[strings.LastIndexByte(method, '.')+1:] + ")"
+	body, err := bounded(ctx, act, func() ([]any, error) {
 		c := b.conn.Object(dest, path).Call(method, 0, args...)
 		return c.Body, c.Err
 	})
 	if err != nil {
-		return busError("call "+method, err)
+		return busError(act, err)
 	}
 	if err := dbus.Store(body, out...); err != nil {
-		return &vault.Error{Kind: vault.ErrFailed, Text: method + " answered with something else"}
+		return &vault.Error{Kind: vault.ErrFailed, Text: act + ": the answer is something else"}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func openSecretService(ctx context.Context, c Config) (vault.Backend, error) {
 	if c.Bus == "" {
 		return nil, &vault.Error{
 			Kind: vault.ErrGone, Text: "there is no session bus, and so no secret-service",
-			Hint: "log in to the desktop, or keep keys in files: broker init --backend file",
+			Hint: "log in to the desktop and try again",
 		}
 	}
 	quick, cancel := context.WithTimeout(ctx, c.Call)
@@ -86,7 +86,7 @@ func defaultCollection(ctx context.Context, b bus) (dbus.ObjectPath, error) {
 	if path == "/" {
 		return "", &vault.Error{
 			Kind: vault.ErrGone, Text: "the desktop has no default keyring",
-			Hint: "make one, with seahorse or by logging in with a password, or keep keys in files: broker init --backend file",
+			Hint: "make one, with seahorse or by logging in with a password",
 		}
 	}
 	if !strings.HasPrefix(string(path), collectionDir) {

@@ -130,7 +130,7 @@ func completed(ctx context.Context, c Config, b bus, body []any) error {
 	if cannotAsk(ctx, c, b) {
 		return &vault.Error{
 			Kind: vault.ErrLocked, Text: "the default keyring is locked, and there is no desktop to ask for its password",
-			Hint: "unlock it on the desktop, or keep keys in files: broker init --backend file",
+			Hint: "unlock it by logging in to the desktop, and try again",
 		}
 	}
 	return &vault.Error{Kind: vault.ErrDenied, Text: "the keyring's dialog was cancelled"}
