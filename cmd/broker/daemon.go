@@ -7,15 +7,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 )
 
@@ -126,6 +129,7 @@ func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
+	begun := a.now()
 	ended, err := a.spawnDaemon()
 	var again <-chan time.Time
 	for err == nil {
@@ -137,7 +141,7 @@ func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 		select {
 		case status := <-ended:
 			if status != daemonServed {
-				return startFailure(status, logFile)
+				return a.startFailure(status, logFile, begun)
 			}
 			// Another one is about to serve, or was until a moment ago: a
 			// daemon that dies lets go of its socket before its lock.
@@ -149,19 +153,64 @@ func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 			return errorf(ipc.CodeNoDaemon, "start the daemon: it does not serve on %s", client.Socket)
 		}
 	}
-	return errorf(ipc.CodeNoDaemon, "start the daemon: %v", err)
+	return &ipc.Error{Code: ipc.CodeNoDaemon, Message: "start the daemon: " + err.Error(), Hint: asCoded(err).Hint}
 }
 
-func startFailure(status int, logFile string) error {
+// startFailure says why brokerd did not start. Its standard error went nowhere:
+// the reason is in its log, unless that could not be written.
+func (a *app) startFailure(status int, logFile string, since time.Time) error {
+	if p, err := a.places(); err == nil && status == daemonRefused {
+		if _, err := awsconfig.LoadSettings(p.ConfigFile); err != nil {
+			return err
+		}
+	}
 	message := fmt.Sprintf("start the daemon: brokerd ended with status %d", status)
 	if status == daemonRefused {
 		message = "start the daemon: brokerd refuses to serve here"
 	}
+	if why := lastRefusal(logFile, since); why != "" {
+		message += ": " + why
+	}
 	return &ipc.Error{
 		Code:    ipc.CodeNoDaemon,
 		Message: message,
-		Hint:    "run brokerd in a terminal to see why, or read " + logFile,
+		Hint:    "correct that and try again; brokerd in a terminal, and " + logFile + ", say more",
 	}
+}
+
+// maxLogTail is how much of the log's end is looked at, in bytes.
+const maxLogTail = 8 << 10
+
+// lastRefusal returns the error of the last line of the log in which a brokerd
+// refused to start, if it is not older than since; else "".
+func lastRefusal(logFile string, since time.Time) string {
+	f, err := os.Open(logFile)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return ""
+	} else if _, err := f.Seek(max(info.Size()-maxLogTail, 0), io.SeekStart); err != nil {
+		return ""
+	}
+	tail, err := io.ReadAll(io.LimitReader(f, maxLogTail))
+	if err != nil {
+		return ""
+	}
+	why := ""
+	for line := range strings.Lines(string(tail)) {
+		at, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		if when, err := time.Parse(time.RFC3339, at); err != nil || when.Before(since.Truncate(time.Millisecond)) {
+			continue
+		}
+		if _, text, ok := strings.Cut(strings.TrimSpace(rest), `msg="refused to start" error=`); ok {
+			if why, err = strconv.Unquote(text); err != nil {
+				why = text // slog quotes only what needs it
+			}
+		}
+	}
+	return why
 }
 
 // spawnDaemon starts brokerd so that it outlives this program and holds
@@ -176,7 +225,11 @@ func (a *app) spawnDaemon() (<-chan int, error) {
 	cmd.Dir = filepath.VolumeName(path) + "/"
 	cmd.Env = daemonEnv(a.env)
 	detach(cmd)
-	if err := cmd.Start(); err != nil { // fds 0 to 2 are /dev/null
+	err = cmd.Start() // fds 0 to 2 are /dev/null
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notInstalled("brokerd", path)
+	}
+	if err != nil {
 		return nil, err
 	}
 	ended := make(chan int, 1) // takes the one status without a reader
@@ -185,6 +238,15 @@ func (a *app) spawnDaemon() (<-chan int, error) {
 		ended <- cmd.ProcessState.ExitCode()
 	}()
 	return ended, nil
+}
+
+// notInstalled is the failure to find another of our programs.
+func notInstalled(name, path string) error {
+	return &ipc.Error{
+		Code:    ipc.CodeNoDaemon,
+		Message: "there is no " + name + " in " + filepath.Dir(path),
+		Hint:    "install broker, brokerd and broker-vault of one release in one directory",
+	}
 }
 
 // sibling returns the path of another of our programs, which stands beside

@@ -104,7 +104,7 @@ var outcomes = map[ipc.Code]outcome{
 	},
 	ipc.CodeReadOnly: {
 		exitError, "the file system is mounted read-only: nothing was changed, and stored keys are still served",
-		"make it writable (often it went read-only after a disk error: see dmesg) and try again",
+		"make the file system writable (a disk error may have made it read-only: see dmesg) and try again",
 	},
 	ipc.CodeProfileInvalid: {
 		exitError, "the profile contradicts itself",

@@ -78,7 +78,7 @@ func (e *Error) Hint() string {
 	case e.hint != "":
 		return e.hint
 	case e.Code == codeConfig:
-		return "see [aws] in the config of broker"
+		return "correct [aws] in broker's config"
 	}
 	return ""
 }

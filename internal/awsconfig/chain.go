@@ -228,5 +228,5 @@ func nothing(p Profile) *Error {
 }
 
 func unsupported(p Profile, key, does string) error {
-	return errorAt(p.Where(key), CodeUnsupported, "profile %s %s, which broker does not serve", show(p.Name), does)
+	return errorAt(p.Where(key), CodeUnsupported, "profile %s %s, which broker does not serve yet", show(p.Name), does)
 }

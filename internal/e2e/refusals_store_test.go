@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/godbus/dbus/v5"
 
@@ -165,8 +164,7 @@ func (s *scene) fileVault() {
 		do, undo := c()
 		return made(name, code, do, undo)
 	}
-	// Whatever a cause moves away is there again before the next one.
-	s.kept = func() map[string]string { return nil }
+	s.torn = true
 	s.play(
 		one("passphrase file gone", "keychain_gone", func() (func(), func()) { return s.moved(passphrase) }),
 		one("wrong passphrase file", "wrong_passphrase", func() (func(), func()) { return s.changed(passphrase, strings.Repeat("x", 32)) }),
@@ -212,13 +210,4 @@ func (s *scene) fileVault() {
 			return s.changed(index, strings.Replace(string(data), `"host":"`+host+`"`, `"host":"elsewhere"`, 1))
 		}))),
 	)
-}
-
-// mounted mounts a file system for the life of the test.
-func (s *scene) mounted(source, target, kind string, flags uintptr, data string) {
-	s.t.Helper()
-	if err := syscall.Mount(source, target, kind, flags, data); err != nil {
-		s.t.Fatalf("mount %s: %v", target, err)
-	}
-	s.t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
 }
