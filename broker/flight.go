@@ -346,7 +346,13 @@ func (f *flight) send(ctx context.Context, code string) (*entry, error) {
 			return nil, err
 		}
 	}
-	return f.b.sessionToken(ctx, f.longest(), code, f.lock)
+	e, err := f.b.sessionToken(ctx, f.longest(), code, f.lock)
+	if hasCode(err, ipc.CodeMFAWrong) {
+		wrong := *coded(err)
+		wrong.Hint = "check that the code is of " + f.plan.id.serial + ", and that the phone's clock is right"
+		err = &wrong
+	}
+	return e, err
 }
 
 // device returns the device of a serial number.

@@ -189,7 +189,9 @@ func (s *scene) roles() {
 	s.add("dev", "ann")
 	s.add("plain", "bob", "--no-mfa")
 	s.add("eve", "eve", "--no-mfa")
-	arn := func(name string) string { return "\nrole_arn = arn:aws:iam::" + s.account.AccountID + ":role/" + name + "\n" }
+	arn := func(name string) string {
+		return "\nrole_arn = arn:aws:iam::" + s.account.AccountID + ":role/" + name + "\n"
+	}
 	base := "[profile dev]\nregion = eu-west-1\n[profile plain]\nregion = eu-west-1\n"
 	role := func(c cause, text, right string) cause {
 		c.profile = "work"

@@ -29,25 +29,27 @@ func (s *scene) waiting(meanwhile func()) result {
 // mfaCodes is what can become of a code.
 func (s *scene) mfaCodes() {
 	s.ready("[mfa]", "helper_wait = 50s")
-	s.quickCodes()
 	brief, whole := s.configured("helper_wait", "helper_wait = 1s")
 	timeout, patient := s.configured("helper_wait", "helper_wait = 50s\ntimeout = 2s")
-	var wrong string
+	s.set("totp_step=3s")
+	// Three of a million codes are right.
+	const wrong = "194837"
+	others := []string{"582034", "730912", "461905"}
 	s.play(
 		cause{name: "MFA code needed", code: "mfa_required", do: brief, undo: whole, again: s.primed},
 		cause{name: "MFA code wrong", code: "mfa_wrong", again: s.primed, call: func() result {
-			return s.typed(s.wrongCode(1))
+			return s.typed(wrong)
 		}},
 		cause{name: "MFA code wrong three times", code: "mfa_wrong", again: s.primed, call: func() result {
 			return s.waiting(func() {
-				for seed := range 3 {
-					s.run("broker", "mfa", s.wrongCode(seed+2))
+				for _, code := range others {
+					s.run("broker", "mfa", code)
 				}
 			})
 		}},
 		cause{
 			name: "MFA code used", code: "mfa_used", again: s.primed, keep: true,
-			do:   func() { s.killDaemon(); wrong = s.wrongCode(5); s.typed(wrong) },
+			do:   func() { s.killDaemon(); s.typed(wrong) },
 			call: func() result { return s.typed(wrong) },
 		},
 		cause{name: "MFA prompt cancelled", code: "mfa_cancelled", again: s.primed, call: func() result {
@@ -71,7 +73,7 @@ func (s *scene) mfaCodes() {
 // mfaDevices is what is wrong before anybody is asked for a code.
 func (s *scene) mfaDevices() {
 	s.ready("[mfa]", "helper_wait = 50s")
-	s.quickCodes()
+	s.set("totp_step=3s")
 	const dev = "[profile dev]\nregion = eu-west-1\n"
 	device := func(name, code, serial string) cause {
 		return cause{

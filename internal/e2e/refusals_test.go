@@ -63,6 +63,7 @@ type rows struct {
 // what, and what to do next? Standard output is empty, nothing is lost, and the
 // first call after the cause is gone succeeds.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	table := &rows{text: map[string]string{}}
 	codes := documentedCodes(t)
 	scenes := map[string]func(*scene){
@@ -272,6 +273,9 @@ func (s *scene) plain(text string) string {
 		}
 	}
 	text = strings.NewReplacer(s.home, "/home/ann", s.dir, "/tmp/broker").Replace(text)
+	if host, err := os.Hostname(); err == nil {
+		text = strings.ReplaceAll(text, `"`+host+`"`, `"here"`)
+	}
 	account := s.account.AccountID
 	text = strings.ReplaceAll(text, account, "<account>")
 	for _, v := range varying {
