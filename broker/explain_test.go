@@ -63,22 +63,62 @@ func explainCases() []explainCase {
 	}
 }
 
+// happen makes what is to be explained.
+func (tc explainCase) happen(r *rig) {
+	r.t.Helper()
+	r.write("aws/config", tc.aws)
+	r.write("config", "[vault]\nbackend = file\npassphrase_file = /passphrase\n"+tc.own)
+	d := ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA}
+	if tc.key != nil {
+		d = *tc.key
+	}
+	r.add("dev", annKey, d)
+	if tc.before != nil {
+		tc.before(r)
+	}
+}
+
+// TestExplainForetells: who comes next is asked for a code, and is given what is
+// there, exactly as explain says.
+func TestExplainForetells(t *testing.T) {
+	for _, tc := range explainCases() {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, newRig, func(t *testing.T, r *rig) {
+				tc.happen(r)
+				x := do[ipc.Explanation](r, ipc.OpExplain, ipc.ExplainParams{Profile: tc.profile})
+				h := r.helper(tc.profile)
+				synctest.Wait()
+				if asked := len(r.status().Pending) > 0; asked != (x.Code.When == ipc.CodeNow) {
+					t.Errorf("asked for a code: %t, explained %+v", asked, x.Code)
+				}
+				if x.Code.When == ipc.CodeNow {
+					<-r.mfa(r.aws.code(x.Code.SerialNumber, 0)).done
+				}
+				got := h.document(t)
+				if served := x.Now != nil && x.Now.AccessKeyID == got.AccessKeyID; served != (x.Now != nil && !x.Now.Renewed) {
+					t.Errorf("given %s, explained %+v", got.AccessKeyID, x.Now)
+				}
+				after := do[ipc.Explanation](r, ipc.OpExplain, ipc.ExplainParams{Profile: tc.profile})
+				for _, c := range after.Calls {
+					if c.Session == nil && tc.name != "role-outlives" {
+						t.Errorf("%s is explained as to be made after it was made", c.Action)
+					}
+				}
+				if after.Now == nil || after.Now.Renewed || after.Now.AccessKeyID != got.AccessKeyID {
+					t.Errorf("given %s, explained afterwards %+v", got.AccessKeyID, after.Now)
+				}
+			})
+		})
+	}
+}
+
 // TestExplain holds the explanation of each case against its golden file. What
 // people see of it is held by the client.
 func TestExplain(t *testing.T) {
 	for _, tc := range explainCases() {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, newRig, func(t *testing.T, r *rig) {
-				r.write("aws/config", tc.aws)
-				r.write("config", "[vault]\nbackend = file\npassphrase_file = /passphrase\n"+tc.own)
-				d := ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA}
-				if tc.key != nil {
-					d = *tc.key
-				}
-				r.add("dev", annKey, d)
-				if tc.before != nil {
-					tc.before(r)
-				}
+				tc.happen(r)
 				calls, prompts := len(r.aws.log), r.status().Prompts
 				c := r.start(ipc.OpExplain, ipc.ExplainParams{Profile: tc.profile}, ipc.AskTerminal)
 				if <-c.done; c.err != nil {

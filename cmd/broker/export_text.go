@@ -88,8 +88,10 @@ func iniText(profile string, env []string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[%s]\n# until %s\n", profile, value["AWS_CREDENTIAL_EXPIRATION"])
 	for _, pair := range [][2]string{
-		{"aws_access_key_id", "AWS_ACCESS_KEY_ID"}, {"aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"},
-		{"aws_session_token", "AWS_SESSION_TOKEN"}, {"region", "AWS_REGION"},
+		{"aws_access_key_id", "AWS_ACCESS_KEY_ID"},
+		{"aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"},
+		{"aws_session_token", "AWS_SESSION_TOKEN"},
+		{"region", "AWS_REGION"},
 	} {
 		v := value[pair[1]]
 		if v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(v[:1], `#;"'`) {
