@@ -73,12 +73,12 @@ func (b *Broker) outdated() ipc.Error {
 }
 
 // Idle reports whether nothing would be lost if the daemon ended now: there is
-// no session, and nobody waits for one.
+// no session, nobody waits for one, and no vault would want its passphrase again.
 func (b *Broker) Idle() bool {
 	b.sweep()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.sessions)+len(b.roles)+len(b.flights)+len(b.mints) == 0
+	return len(b.sessions)+len(b.roles)+len(b.flights)+len(b.mints) == 0 && b.vault.holder == nil
 }
 
 // keyList returns the keys sorted by profile.

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// TestIdle: a daemon has something to lose while a session lives, while
+// somebody waits for one, and while a vault is open.
+func TestIdle(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		check := func(when string, want bool) {
+			t.Helper()
+			if got := r.Idle(); got != want {
+				t.Errorf("%s: idle %t, want %t", when, got, want)
+			}
+		}
+		check("at first", true)
+		h := r.helper("dev")
+		synctest.Wait()
+		check("while a helper waits", false)
+		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Code: r.aws.code(annMFA, 0)})
+		h.document(t)
+		check("with a session", false)
+		time.Sleep(13 * time.Hour)
+		check("when it has run out", true)
+		r.vault.holder = &holder{}
+		check("with an open vault", false)
+		r.vault.holder = nil
+		r.Broker.opts.Replaced = func() bool { return true }
+		if p := r.status().Problems; len(p) != 1 || p[0].Code != ipc.CodeOutdated {
+			t.Errorf("an upgraded daemon tells of %+v", p)
+		}
+	})
+}
