@@ -28,7 +28,17 @@ import (
 // program is the real worker, built once: what is tested is a process.
 var program string
 
+// stranger is the test binary, where every user can run it.
+var stranger string
+
 func TestMain(m *testing.M) {
+	if role := os.Getenv(strangerRole); role != "" {
+		if err := beStranger(role); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("/tmp", "b-vault-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,9 +55,22 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "build the worker: %v\n%s", err, out)
 		os.Exit(1)
 	}
+	stranger = filepath.Join(dir, "stranger")
+	if err := copyProgram(os.Args[0], stranger); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	_ = os.RemoveAll(dir) // it is in /tmp
 	os.Exit(code)
+}
+
+func copyProgram(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
 }
 
 // account is a pretend AWS account. While it is held, requests wait.
