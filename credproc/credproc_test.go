@@ -205,6 +205,25 @@ func FuzzP50Encode(f *testing.F) {
 	})
 }
 
+func TestEnviron(t *testing.T) {
+	c := Credentials{
+		AccessKeyID: "ASIA1", SecretAccessKey: secret.New("s"), SessionToken: secret.New("t"),
+		Expiration: time.Date(2026, 1, 2, 5, 4, 5, 0, time.FixedZone("", 7200)),
+	}
+	want := []string{
+		"AWS_ACCESS_KEY_ID=ASIA1", "AWS_SECRET_ACCESS_KEY=s", "AWS_SESSION_TOKEN=t",
+		"AWS_CREDENTIAL_EXPIRATION=2026-01-02T03:04:05Z", "AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1",
+	}
+	if got := c.Environ("eu-west-1"); !slices.Equal(got, want) {
+		t.Errorf("Environ = %q, want %q", got, want)
+	}
+	// Beside what Competing names, only the Region is set: a Scrub of the
+	// caller's environment makes room for all of it.
+	if left := Scrub(c.Environ("r")); !slices.Equal(left, []string{"AWS_REGION=r", "AWS_DEFAULT_REGION=r"}) {
+		t.Errorf("not scrubbed: %q", left)
+	}
+}
+
 func TestScrub(t *testing.T) {
 	env := []string{
 		"PATH=/bin", "AWS_ACCESS_KEY_ID=AKIA1", "AWS_REGION=eu-central-1", "AWS_SECRET_ACCESS_KEY=a=b",

@@ -10,7 +10,7 @@ import (
 )
 
 // promised are the promises of SECURITY.md that the code keeps today.
-var promised = []int{1, 2, 3, 4, 5, 6, 7, 12, 13, 18, 25, 26, 29, 30, 33, 40, 45, 46, 47, 48, 49, 50}
+var promised = []int{1, 2, 3, 4, 5, 6, 7, 12, 13, 18, 21, 25, 26, 29, 30, 33, 40, 45, 46, 47, 48, 49, 50}
 
 // unproven finds promises that no test bears the number of, or that
 // SECURITY.md does not make.
