@@ -44,6 +44,16 @@ type STS interface {
 	AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in AssumeRoleInput) (credproc.Credentials, error)
 }
 
+// Dialog asks for MFA codes in a window of the desktop. Implementations must be
+// safe for concurrent use; one question is asked at a time.
+type Dialog interface {
+	// Ready reports whether there is a desktop, and something to ask with.
+	Ready() bool
+	// Ask shows a question until ctx ends and returns what was typed, or "" if
+	// the user closed it. An error says that nobody was asked.
+	Ask(ctx context.Context, p ipc.Prompt) (string, error)
+}
+
 // AssumeRoleInput is everything AWS sees of one AssumeRole call beside the
 // credentials that sign it. Empty fields are not sent.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
@@ -100,10 +110,12 @@ type Options struct {
 	// Replaced reports whether the program that runs is not the one that is
 	// installed any more. nil: never.
 	Replaced func() bool
-	Worker   Worker
-	STS      STS
-	Clock    Clock
-	Log      *slog.Logger
+	// Dialog asks in a window of the desktop; nil asks nowhere.
+	Dialog Dialog
+	Worker Worker
+	STS    STS
+	Clock  Clock
+	Log    *slog.Logger
 }
 
 func (o Options) check() error {

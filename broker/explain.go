@@ -128,6 +128,10 @@ func (b *Broker) surfacesOf(p *plan) []string {
 			if p.command != nil {
 				list = append(list, name)
 			}
+		case surfaceDialog:
+			if b.opts.Dialog != nil && b.opts.Dialog.Ready() {
+				list = append(list, name)
+			}
 		case surfaceTerminal, surfaceTTY:
 			list = append(list, name)
 		}

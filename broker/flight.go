@@ -52,18 +52,20 @@ type flight struct {
 	err   error
 
 	// Guarded by Broker.mu.
-	life       time.Duration // of the session: the longest that anybody asked for
-	waiters    map[*waiter]bool
-	surfaces   []*surface
-	attempt    int
-	reason     string
-	asking     string // the surface that asks now
-	deadline   time.Time
-	commands   int         // times that mfa_command ran
-	commandEnd time.Time   // of its last run; zero before
-	inTurn     bool        // it has the device
-	poppedUp   bool        // the last question came up unasked
-	later      *time.Timer // wakes it when it may ask unasked again; or nil
+	life         time.Duration // of the session: the longest that anybody asked for
+	waiters      map[*waiter]bool
+	surfaces     []*surface
+	attempt      int
+	reason       string
+	asking       string // the surface that asks now
+	deadline     time.Time
+	commands     int         // times that mfa_command ran
+	commandEnd   time.Time   // of its last run; zero before
+	inTurn       bool        // it has the device
+	dialog       bool        // a window may be tried
+	dialogFailed bool        // one was, in vain
+	poppedUp     bool        // the last question came up unasked
+	later        *time.Timer // wakes it when it may ask unasked again; or nil
 }
 
 // waiter is one caller of a flight.

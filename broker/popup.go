@@ -22,7 +22,7 @@ const (
 )
 
 // popsUp reports whether a surface asks a user who did not turn to broker.
-func popsUp(surface string) bool { return surface == surfaceTTY }
+func popsUp(surface string) bool { return surface == surfaceTTY || surface == surfaceDialog }
 
 // storm is the memory of what came up lately: times of the boot clock.
 type storm []time.Duration

@@ -17,6 +17,7 @@ import (
 const (
 	surfaceCommand  = "command"
 	surfaceTerminal = "terminal"
+	surfaceDialog   = "dialog"
 	surfaceTTY      = "tty"
 	surfaceWait     = "wait"
 )
@@ -81,7 +82,9 @@ type reply struct {
 // one unasked. It fails when the flight is cancelled.
 func (f *flight) ask(asking context.Context, reason string) (typed, error) {
 	b := f.b
+	ready := b.opts.Dialog != nil && b.opts.Dialog.Ready()
 	b.mu.Lock()
+	f.dialog = ready && !f.dialogFailed
 	f.attempt++
 	f.reason = reason
 	f.prolongLocked()
@@ -135,6 +138,9 @@ func (f *flight) chooseLocked() (*surface, string) {
 		if name == surfaceCommand && f.plan.command != nil && f.commands < maxCommands && f.mayLocked(name) {
 			return nil, surfaceCommand
 		}
+		if name == surfaceDialog && f.dialog && f.mayLocked(name) {
+			return nil, surfaceDialog
+		}
 		i := slices.IndexFunc(f.surfaces, func(s *surface) bool { return s.name() == name })
 		if i >= 0 && f.mayLocked(name) {
 			return f.surfaces[i], name
@@ -160,6 +166,11 @@ func (f *flight) askOne(asking context.Context, s *surface, name string, p ipc.P
 	case name == surfaceCommand:
 		go func() {
 			text, err := f.runCommand(ctx, p.Reason)
+			replies <- reply{text, err == nil}
+		}()
+	case name == surfaceDialog:
+		go func() {
+			text, err := f.showDialog(ctx, p)
 			replies <- reply{text, err == nil}
 		}()
 	default:
@@ -200,7 +211,8 @@ func (f *flight) askOne(asking context.Context, s *surface, name string, p ipc.P
 
 // keeps reports whether s goes on asking now that the surfaces have changed: a
 // prompt that stands is not moved, except to a user who came to answer, and
-// from the terminal of a helper to one in which a user has just run a command.
+// from where nobody turned to broker to a terminal in which a user has just run
+// a command.
 func (f *flight) keeps(s *surface, name string) bool {
 	f.b.mu.Lock()
 	defer f.b.mu.Unlock()
@@ -211,7 +223,7 @@ func (f *flight) keeps(s *surface, name string) bool {
 	if best != nil && best.answers && (s == nil || !s.answers) {
 		return false
 	}
-	if name == surfaceTTY && bestName == surfaceTerminal {
+	if popsUp(name) && bestName == surfaceTerminal {
 		return false
 	}
 	return name != surfaceWait && (s == nil || slices.Contains(f.surfaces, s))

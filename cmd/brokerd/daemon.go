@@ -121,6 +121,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 	bus := ipc.SessionBus(filepath.Join("/run/user", strconv.Itoa(uid)), os.Getenv("DBUS_SESSION_BUS_ADDRESS"), uid)
 	calls := newCalls()
 	own := commandEnviron(os.Environ(), bus, d.places.Home)
+	recorded := func() ([]string, error) { return recordedEnviron(d.places.EnvironmentFile, own, uid) }
 	return broker.New(broker.Options{
 		Version:        version,
 		PID:            os.Getpid(),
@@ -129,12 +130,16 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		Hostname:       host,
 		ProcDir:        "/proc",
 		BusAddress:     bus,
-		CommandEnviron: func() ([]string, error) { return recordedEnviron(d.places.EnvironmentFile, own, uid) },
-		Replaced:       d.program.replaced,
-		Worker:         newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
-		STS:            awsSTS{calls},
-		Clock:          clock{},
-		Log:            d.log,
+		CommandEnviron: recorded,
+		Dialog: newDialog(func() []string {
+			environ, _ := recorded() // what is wrong with the file, status says
+			return environ
+		}),
+		Replaced: d.program.replaced,
+		Worker:   newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
+		STS:      awsSTS{calls},
+		Clock:    clock{},
+		Log:      d.log,
 		Places: broker.Places{
 			Home:               d.places.Home,
 			ConfigFile:         d.places.ConfigFile,

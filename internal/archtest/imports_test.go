@@ -16,7 +16,7 @@ var ours = map[string][]string{
 	},
 	"cmd/brokerd": {
 		"broker", "credproc", "internal/atomicfile", "internal/awsapi", "internal/awsconfig",
-		"internal/ipc", "internal/paths", "internal/secret",
+		"internal/desktop", "internal/ipc", "internal/paths", "internal/secret",
 	},
 	"cmd/broker-vault": {
 		"internal/awsapi", "internal/ipc", "internal/paths", "internal/secret",
@@ -41,6 +41,7 @@ var ours = map[string][]string{
 	"internal/bench":         {"internal/awsconfig"},
 	"internal/bench/floor":   {},
 	"internal/bench/phone":   {},
+	"internal/desktop":       {},
 	"internal/e2e":           {},
 	"internal/fakeaws":       {"internal/atomicfile", "internal/paths", "internal/secret"},
 	"internal/ipc":           {"credproc", "internal/secret"},

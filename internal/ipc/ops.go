@@ -64,7 +64,7 @@ type Pending struct {
 	Waiters      int       `json:"waiters"`
 	Attempt      int       `json:"attempt"`
 	Reason       string    `json:"reason,omitempty"`
-	Surface      string    `json:"surface"` // "command", "terminal", "tty" or "wait"
+	Surface      string    `json:"surface"` // "command", "terminal", "dialog", "tty" or "wait"
 	Since        time.Time `json:"since"`
 	Deadline     time.Time `json:"deadline"`
 }
