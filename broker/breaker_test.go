@@ -248,3 +248,17 @@ func TestF33OutageAndSuspend(t *testing.T) {
 		r.helper("dev").document(t)
 	})
 }
+
+// TestF28ManyAtOnceAreOneFailure: what was under way when the breaker opened
+// does not make the pause longer.
+func TestF28ManyAtOnceAreOneFailure(t *testing.T) {
+	var o breaker
+	for i := range 20 {
+		if opened := o.fail(errOffline, time.Minute); opened != (i == tripAfter-1) {
+			t.Errorf("failure %d: opened %t", i+1, opened)
+		}
+	}
+	if o.pause != firstPause || o.until != time.Minute+firstPause {
+		t.Errorf("pause %v until %v, want %v from now", o.pause, o.until, firstPause)
+	}
+}
