@@ -9,26 +9,43 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// enterNet moves the test, and every program that it starts from then on, to a
-// network of its own: loopback, the resolver r at 127.0.0.1, and beside them a
-// wire v0 on which 10.99.0.1 and fd00::1 swallow what they get. The thread stays
-// there and ends with the test.
-func enterNet(t *testing.T, r *resolver) {
+// netVariable is set in a process of these tests that has a network of its own,
+// to the directory of the programs.
+const netVariable = "BROKER_TEST_NETWORK"
+
+// inOwnNet runs the present test once more, in a process with a network and
+// mounts of its own, and reports whether this is that process. A thread would be
+// less, but what a process shows of its network is that of its first thread.
+func inOwnNet(t *testing.T) bool {
 	t.Helper()
 	needRoot(t)
-	runtime.LockOSThread() // for good
-	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
-		t.Fatalf("make a network: %v", err)
+	if os.Getenv(netVariable) != "" {
+		return true
 	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), netVariable+"="+programs)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("in a network of its own: %v\n%s", err, out)
+	}
+	return false
+}
+
+// layNet lays out the network of this process: loopback, the resolver r at
+// 127.0.0.1, and beside them a wire v0 on which 10.99.0.1 and fd00::1 swallow
+// what they get.
+func layNet(t *testing.T, r *resolver) {
+	t.Helper()
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
 	}

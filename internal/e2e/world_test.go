@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
+	if programs = os.Getenv(netVariable); programs != "" {
+		return m.Run() // for a test that has built them
+	}
 	dir, err := testprograms.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
