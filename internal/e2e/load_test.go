@@ -261,6 +261,34 @@ func TestF42FewDescriptors(t *testing.T) {
 	}
 }
 
+// TestF43RudeClients: beside a thousand connections that are silent, slow or
+// deaf, and keep every place taken, nobody notices them; and the slowest loses
+// its connection after all.
+func TestF43RudeClients(t *testing.T) {
+	w := newWorld(t)
+	w.initialise()
+	w.add("dev", "ann", "--no-mfa")
+	w.limitedDaemon(256)
+	slow, err := net.Dial("unix", w.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := io.WriteString(slow, `{"v":1,`); err != nil {
+		t.Fatal(err)
+	}
+	w.intruders(1000)
+	w.promptly("credential-process", "dev")
+	w.promptly("status")
+	w.promptly("exec", "dev", "--", "true")
+	if err := slow.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(slow); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a client that never ends its request: %v, want the end of its connection", err)
+	}
+}
+
 // TestF44MalformedRequests: bytes that are none of the protocol get a coded
 // error, or nothing, and the end of the connection; descriptors that come with
 // them are closed.

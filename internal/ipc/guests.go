@@ -98,14 +98,15 @@ func newGuests(limit int) *guests { return &guests{limit: limit, left: make(chan
 
 // enter waits for a place for conn. It returns nil if there is none in time.
 func (h *guests) enter(ctx context.Context, conn net.Conn) *guest {
+	g := h.tryEnter(conn)
+	if g != nil {
+		return g
+	}
+	h.look()
 	enough := time.NewTimer(placeTime)
 	defer enough.Stop()
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
-	g := h.tryEnter(conn)
-	if g == nil {
-		h.look()
-	}
 	for g == nil {
 		select {
 		case <-h.left:
