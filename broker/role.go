@@ -237,7 +237,7 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 		case e.Code == ipc.CodeAWSDuration && p.want.life > 0:
 			e.Hint = "ask for less than " + awsconfig.FormatLife(p.want.life) + " with -d"
 		case e.Code == ipc.CodeRoleDenied:
-			e.Hint = b.deniedHint(in, source)
+			e.Hint = b.deniedHint(p.profile, in, source)
 		}
 		return nil, e
 	}
@@ -256,7 +256,7 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 
 // deniedHint names what a role may lack of in, or of its source. AWS has one
 // answer for all of it, and none for a role that does not exist.
-func (b *Broker) deniedHint(in AssumeRoleInput, source *entry) string {
+func (b *Broker) deniedHint(profile string, in AssumeRoleInput, source *entry) string {
 	wants := "an external_id"
 	if in.ExternalID != "" {
 		wants = "another external_id"
@@ -265,7 +265,7 @@ func (b *Broker) deniedHint(in AssumeRoleInput, source *entry) string {
 		if source.id.serial == "" {
 			wants += ", MFA"
 		} else if age := b.ageAtAWS(source); age >= time.Hour {
-			wants += fmt.Sprintf(", an MFA code newer than %d h", age/time.Hour)
+			wants += fmt.Sprintf(", an MFA code newer than %d h (then: broker lock %s)", age/time.Hour, profile)
 		} else if age >= time.Minute {
 			wants += fmt.Sprintf(", an MFA code newer than %d min", age/time.Minute)
 		}

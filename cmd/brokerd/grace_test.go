@@ -49,7 +49,7 @@ func TestConversationsMayFinish(t *testing.T) {
 						return nil, ctx.Err()
 					}
 				})
-				if _, err := h(ctx, nil); !errors.Is(err, test.err) {
+				if _, err := h(ctx, &ipc.Conversation{}); !errors.Is(err, test.err) {
 					t.Errorf("the handler ended with %v, want %v", err, test.err)
 				}
 				if took := time.Since(begin); took != test.took {

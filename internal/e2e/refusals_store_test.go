@@ -211,3 +211,36 @@ func (s *scene) fileVault() {
 		}))),
 	)
 }
+
+// passphrase is a file vault that opens with what a user types.
+func (s *scene) passphrase() {
+	said := func(text string, args ...string) result {
+		cmd := s.command("broker", args...)
+		cmd.Stdin = strings.NewReader(text + "\n")
+		return s.finish(cmd)
+	}
+	const right = "correct horse battery"
+	s.must(said(right, "init", "--backend", "file", "--passphrase-stdin", "--yes"))
+	data, err := os.ReadFile(s.configFile())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	overwrite(s.t, s.configFile(), string(data)+"\n[aws]\nendpoint_url = "+s.account.Endpoint+"\n")
+	unlocked := func() { s.must(said(right, "unlock", "--stdin")) }
+	locked := func() { s.must(s.run("broker", "lock")) }
+	unlocked()
+	s.add("dev", "ann", "--no-mfa")
+	s.play(
+		cause{name: "vault locked", code: "keychain_locked", do: locked, undo: unlocked, keep: true, foreground: true},
+		cause{
+			name: "vault locked (add)", code: "keychain_locked", do: locked, undo: unlocked, keep: true,
+			call:  func() result { return s.finish(s.addCommand("new", "bob", "--no-mfa")) },
+			again: func() result { return s.run("broker", "credential-process", "dev") },
+		},
+		cause{
+			name: "wrong passphrase (unlock)", code: "wrong_passphrase", do: locked, keep: true,
+			call:  func() result { return said("wrong", "unlock", "--stdin") },
+			again: func() result { unlocked(); return s.run("broker", "credential-process", "dev") },
+		},
+	)
+}

@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 	scenes := map[string]func(*scene){
 		"aws": (*scene).aws, "network": (*scene).network, "roles": (*scene).roles,
 		"codes": (*scene).mfaCodes, "devices": (*scene).mfaDevices,
-		"keyring": (*scene).keyring, "file vault": (*scene).fileVault,
+		"keyring": (*scene).keyring, "file vault": (*scene).fileVault, "passphrase": (*scene).passphrase,
 		"profiles": (*scene).profiles, "files": (*scene).brokenFiles, "daemon": (*scene).daemon,
 		"disk full": (*scene).diskFull, "read-only home": (*scene).readOnly,
 	}
