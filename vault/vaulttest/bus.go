@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
   <type>session</type>
   <listen>unix:path=%s</listen>
   <auth>EXTERNAL</auth>
+  <servicedir>%s</servicedir>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
@@ -60,7 +62,7 @@ func StartBus() (*Bus, error) {
 // Start starts the daemon of a bus, again after Stop, at the same address.
 func (b *Bus) Start() error {
 	config, socket := filepath.Join(b.dir, "bus.conf"), filepath.Join(b.dir, "bus")
-	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, socket), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, socket, b.services()), 0o600); err != nil {
 		return err
 	}
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -87,6 +89,12 @@ func (b *Bus) Start() error {
 		return fmt.Errorf("start a private bus: %w\n%s", err, log.String())
 	}
 	return nil
+}
+
+// services is the directory of what the bus can activate: there is none, unless
+// a test puts something there.
+func (b *Bus) services() string {
+	return filepath.Join(filepath.Dir(strings.TrimPrefix(b.Address, "unix:path=")), "services")
 }
 
 // Stop kills the bus. Whoever is connected to it notices.
