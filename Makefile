@@ -2,6 +2,7 @@
 #
 #   make demo     build, then watch the main job against a pretend AWS account
 #   make test     every test, with the race detector and the coverage gates
+#   make test-stores  broker with real desktops' stores and dialogs; 400 MB of packages
 #   make build    the four programs, into bin/
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
 #   make lint     golangci-lint, pinned below
@@ -13,7 +14,7 @@ GOLANGCI ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TAGS     := urfave_cli_no_docs
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test bench bench-quick lint fmt clean
+.PHONY: build demo test test-stores bench bench-quick lint fmt clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
@@ -23,6 +24,9 @@ demo: build
 
 test:
 	@.ci/test
+
+test-stores:
+	@.ci/test-stores
 
 bench: build
 	@go run ./internal/bench -programs bin $(if $(RESULTS),-results $(RESULTS))

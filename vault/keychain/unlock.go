@@ -145,7 +145,8 @@ func cannotAsk(ctx context.Context, c Config, b bus) bool {
 	if err := b.call(ctx, busName, "/org/freedesktop/DBus", busName+".NameHasOwner", []any{gnomeKeyring}, &gnome); err != nil || !gnome {
 		return false
 	}
-	return b.call(ctx, busName, "/org/freedesktop/DBus", busName+".StartServiceByName", []any{gnomePrompter, uint32(0)}) != nil
+	var started uint32
+	return b.call(ctx, busName, "/org/freedesktop/DBus", busName+".StartServiceByName", []any{gnomePrompter, uint32(0)}, &started) != nil
 }
 
 // ownerLost reads a NameOwnerChanged signal: name, old owner, new owner.
