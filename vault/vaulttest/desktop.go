@@ -211,7 +211,7 @@ func (d *Desktop) openWallet() {
 			{"key", "Return"}, // the password is weak
 		}
 	}
-	pause := func() { <-time.After(2 * time.Second) } // dialogs that nobody can ask whether they are up
+	pause := func() { <-time.After(2 * time.Second) } //nolint:forbidigo // dialogs that nobody can ask whether they are up
 	pause()
 	for _, step := range steps {
 		if step == nil {
@@ -219,14 +219,14 @@ func (d *Desktop) openWallet() {
 			continue
 		}
 		d.Run("", "xdotool", step...)
-		<-time.After(500 * time.Millisecond) // as above
+		<-time.After(500 * time.Millisecond) //nolint:forbidigo // as above
 	}
 	select {
 	case err := <-opened:
 		if err != nil {
 			d.t.Fatal(err)
 		}
-	case <-time.After(patience):
+	case <-time.After(patience): //nolint:forbidigo // a test kit has no clock but this
 		d.t.Fatal("KWallet's dialogs were not answered")
 	}
 }
