@@ -256,8 +256,22 @@ func TestP44EgressIsOnlyAWS(t *testing.T) {
 	w.initialise("ca_bundle = " + w.account.CAFile)
 	w.mainJob("aws", sunny, "")
 	for _, args := range [][]string{
-		{"version"}, {"status"}, {"status", "--json"}, {"list"}, {"config", "list"}, {"config", "chain", "role"},
-		{"exec", "dev", "--", "true"}, {"mfa", "-p", "dev"}, {"recover"}, {"credential-process", "dev"}, {"init", "--yes"}, {"remove", "dev"},
+		{"version"},
+		{"status"},
+		{"status", "--json"},
+		{"list"},
+		{"config", "list"},
+		{"config", "chain", "role"},
+		{"explain", "dev"},
+		{"export", "dev", "--format", "env"},
+		{"doctor"},
+		{"exec", "dev", "--", "true"},
+		{"mfa", "-p", "dev"},
+		{"lock"},
+		{"recover"},
+		{"credential-process", "dev"},
+		{"init", "--yes"},
+		{"remove", "dev"},
 	} {
 		w.run("broker", args...) // some of them refuse; none may look around
 	}
