@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -61,4 +62,33 @@ func TestLoadAllocatesPerFile(t *testing.T) {
 	if got > 500 {
 		t.Errorf("reading 10 000 profiles allocates %.0f times", got)
 	}
+}
+
+// TestValueKeepsNoFile: who keeps one value of each version of a file does not
+// keep the versions.
+func TestValueKeepsNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, tenThousand(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var kept []string
+	before := heap()
+	for range 16 {
+		c, err := Load(Files{Config: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, _ := c.Profile("account-00007")
+		kept = append(kept, p.Get("role_arn"), p.Name)
+	}
+	if grown := int64(heap()) - int64(before); grown > 4<<20 {
+		t.Errorf("%d values keep %d bytes", len(kept), grown)
+	}
+	runtime.KeepAlive(kept)
 }

@@ -5,6 +5,7 @@ package awsconfig
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // DefaultProfile is the profile that SDKs use when none is named.
@@ -157,7 +158,9 @@ func (l *layer) enter(runs map[string]run, name string, i int) {
 	runs[name] = r
 }
 
-// merge adds the properties of a run to p. The last one of a key wins.
+// merge adds the properties of a run to p. The last one of a key wins. Values
+// are copies: a session that remembers its role must not keep a whole file that
+// has changed since.
 func (l *layer) merge(p Profile, r run) Profile {
 	if p.Pos == (Pos{}) {
 		p.Pos = Pos{l.file, int(l.heads[r.first].line)}
@@ -165,7 +168,9 @@ func (l *layer) merge(p Profile, r run) Profile {
 	for i := r.first; ; i = l.next[i] {
 		for _, row := range l.below(int(i)) {
 			if l.keys[row.key].valid {
-				p = p.with(l.prop(row))
+				pr := l.prop(row)
+				pr.value = strings.Clone(pr.value)
+				p = p.with(pr)
 			}
 		}
 		if i == r.last {
