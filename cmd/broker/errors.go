@@ -2,7 +2,11 @@
 
 package main
 
-import "credbroker/internal/ipc"
+import (
+	"slices"
+
+	"credbroker/internal/ipc"
+)
 
 // The exit statuses of broker. Scripts rely on them.
 const (
@@ -31,6 +35,7 @@ const (
 
 // outcome is what a failure of one code means to a user.
 type outcome struct {
+	code   ipc.Code
 	status int
 	means  string // for the docs, and for a failure that brings no words of its own
 	hint   string // the next step, unless the failure brings its own
@@ -46,236 +51,304 @@ type outcome struct {
 //
 // A hint is an act: "unlock the keyring". Where a command does it the hint ends
 // with that, after a colon, ready to paste: "list the stored keys: broker list".
-var outcomes = map[ipc.Code]outcome{
-	"": {exitError, "something of this machine failed, told in its own words", ""},
-	ipc.CodeInternal: {
+//
+// It is no map, which every start of the helper would have to fill.
+var outcomes = []outcome{
+	{"", exitError, "something of this machine failed, told in its own words", ""},
+	{
+		ipc.CodeInternal,
 		exitError, "a defect of broker",
 		"please report this as a bug, with brokerd.log",
 	},
-	ipc.CodeUsage: {
+	{
+		ipc.CodeUsage,
 		exitUsage, "the command line, or a parameter, is not one that broker understands",
 		"for help: broker --help",
 	},
-	ipc.CodeProtocol: {
+	{
+		ipc.CodeProtocol,
 		exitNoDaemon, "broker, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
 		"end the old daemon, the next command starts the new one: pkill -x -u \"$USER\" brokerd",
 	},
-	ipc.CodeOutdated: {
+	{
+		ipc.CodeOutdated,
 		exitNoDaemon, "the daemon that runs is not the one that is installed, as after an upgrade; it serves on as before",
 		"end it when a new MFA code is no trouble, the next command starts the new one: pkill -x -u \"$USER\" brokerd",
 	},
 
-	ipc.CodeNoDaemon: {
+	{
+		ipc.CodeNoDaemon,
 		exitNoDaemon, "the daemon does not run, and could not be started; or it ended in the middle",
 		"to see why it does not start, run it in a terminal: brokerd",
 	},
-	ipc.CodeForeignDaemon: {
+	{
+		ipc.CodeForeignDaemon,
 		exitNoDaemon, "the socket, or who listens on it, is not this user's: nothing was sent to it",
 		"remove the socket if you know whose it is, or set BROKER_SOCKET to a path of yours",
 	},
-	ipc.CodeBusy: {
+	{
+		ipc.CodeBusy,
 		exitError, "the daemon has more callers than it can serve",
 		"try again in a moment",
 	},
-	ipc.CodeDeadline: {
+	{
+		ipc.CodeDeadline,
 		exitError, "the work took longer than the caller waits; it may be going on",
 		"try again; if that does not help, look for what it waits for: broker status",
 	},
 
-	ipc.CodeConfigBroken: {
+	{
+		ipc.CodeConfigBroken,
 		exitError, "a config file, or one that it names, cannot be read or understood; the message says where",
 		"correct that place and try again",
 	},
-	ipc.CodeNotInitialised: {
+	{
+		ipc.CodeNotInitialised,
 		exitError, "no store for keys was chosen yet",
 		"choose a store for keys: broker init",
 	},
-	ipc.CodeUnsupported: {
+	{
+		ipc.CodeUnsupported,
 		exitError, "the profile gets its credentials in a way that broker does not serve yet, such as IAM Identity Center (SSO) or a web identity token",
 		"use it without broker: SDKs know this way by themselves",
 	},
-	ipc.CodeStorage: {
+	{
+		ipc.CodeStorage,
 		exitError, "a file of broker's own cannot be read or written; what it held before still counts",
 		"check the disk and the owner of the file",
 	},
-	ipc.CodeDiskFull: {
+	{
+		ipc.CodeDiskFull,
 		exitError, "the disk, or your quota on it, is full: nothing was changed, and stored keys are still served",
 		"free some space and try again",
 	},
-	ipc.CodeReadOnly: {
+	{
+		ipc.CodeReadOnly,
 		exitError, "the file system is mounted read-only: nothing was changed, and stored keys are still served",
 		"make the file system writable (a disk error may have made it read-only: see dmesg) and try again",
 	},
-	ipc.CodeProfileInvalid: {
+	{
+		ipc.CodeProfileInvalid,
 		exitError, "the profile contradicts itself",
 		"correct the profile in the AWS config",
 	},
-	ipc.CodeProfileLoop: {
+	{
+		ipc.CodeProfileLoop,
 		exitError, "source_profile or include_profile leads back to where it came from; the message shows the loop",
 		"take one of these steps out of the AWS config",
 	},
-	ipc.CodeIndexLost: {
+	{
+		ipc.CodeIndexLost,
 		exitKeychain, "the list of stored keys, state.json, is missing or cannot be read; the keys themselves are in the store",
 		"rebuild it from the store: broker recover",
 	},
-	ipc.CodeKeyExists: {
+	{
+		ipc.CodeKeyExists,
 		exitError, "the profile has another key already; it was not touched",
 		"to put the new key in its place: broker add PROFILE --replace",
 	},
-	ipc.CodeKeyInvalid: {
+	{
+		ipc.CodeKeyInvalid,
 		exitError, "what was given is not a long-lived access key of an IAM user; it was not stored",
 		"give the key that IAM made for the user: its ID begins with AKIA",
 	},
 
-	ipc.CodeMFARequired: {
+	{
+		ipc.CodeMFARequired,
 		exitMFA, "a code is needed, and nobody gave one in time",
 		"give a code in any terminal, then try again: broker mfa",
 	},
-	ipc.CodeMFAWrong: {
+	{
+		ipc.CodeMFAWrong,
 		exitMFA, "AWS refused the codes that it was given",
 		"check that the code is of the device that is named, and that the phone's clock is right",
 	},
-	ipc.CodeMFAUsed: {
+	{
+		ipc.CodeMFAUsed,
 		exitMFA, "the code was used before; AWS takes each code once",
 		"wait for the next code and try again",
 	},
-	ipc.CodeMFACancelled: {
+	{
+		ipc.CodeMFACancelled,
 		exitMFA, "somebody cancelled the prompt; for a minute nothing in the background asks again",
 		"when you are ready: broker mfa -p PROFILE",
 	},
-	ipc.CodeMFATimeout: {
+	{
+		ipc.CodeMFATimeout,
 		exitMFA, "the prompt stood for as long as [mfa] timeout says, and no code came",
 		"when you are ready: broker mfa -p PROFILE",
 	},
-	ipc.CodeMFASerial: {
+	{
+		ipc.CodeMFASerial,
 		exitMFA, "the MFA device is not one of the user that owns the key",
 		"name a device of that user: mfa_serial in the profile, or broker add PROFILE --replace --mfa-serial ARN",
 	},
-	ipc.CodeMFAPasskey: {
+	{
+		ipc.CodeMFAPasskey,
 		exitMFA, "the MFA device is a passkey or security key, for which AWS has no codes",
 		"add a virtual MFA device beside the passkey, then name it: broker add PROFILE --replace --mfa-serial ARN",
 	},
-	ipc.CodeMFANotPending: {
+	{
+		ipc.CodeMFANotPending,
 		exitMFA, "no code is being waited for",
 		"to get a session now: broker mfa -p PROFILE",
 	},
-	ipc.CodeMFAUnknown: {
+	{
+		ipc.CodeMFAUnknown,
 		exitMFA, "the key was stored without naming its MFA device",
 		"name the device, or say --no-mfa: broker add PROFILE --replace --mfa-serial ARN",
 	},
 
-	ipc.CodeKeychainLocked: {
+	{
+		ipc.CodeKeychainLocked,
 		exitKeychain, "the store is locked, and nobody could be asked to unlock it",
 		"unlock the keyring (logging in to the desktop does it) and try again",
 	},
-	ipc.CodeKeychainDenied: {
+	{
+		ipc.CodeKeychainDenied,
 		exitKeychain, "the store, or who was asked by it, said no",
 		"try again and allow broker to use the keyring",
 	},
-	ipc.CodeKeychainTimeout: {
+	{
+		ipc.CodeKeychainTimeout,
 		exitKeychain, "the store did not answer; it may be waiting for somebody",
 		"look for a dialog of the keyring, or restart its service, and try again",
 	},
-	ipc.CodeKeychainGone: {
+	{
+		ipc.CodeKeychainGone,
 		exitKeychain, "the store that broker init chose is not there; broker never changes to another by itself",
 		"start the keyring, or mount the disk with the vault, and try again",
 	},
-	ipc.CodeKeychainCorrupt: {
+	{
+		ipc.CodeKeychainCorrupt,
 		exitKeychain, "the item is missing from the store, damaged, or not the one that the index says",
 		"store the key again: broker add PROFILE --replace",
 	},
-	ipc.CodeKeychainFailed: {
+	{
+		ipc.CodeKeychainFailed,
 		exitKeychain, "the store failed in another way; the message is the store's own",
 		"try again; if it stays, restart the keyring's service",
 	},
-	ipc.CodeWrongPassphrase: {
+	{
+		ipc.CodeWrongPassphrase,
 		exitKeychain, "the passphrase, or the passphrase file, is not the one that the vault was made with",
 		"put back the passphrase file that the vault was made with",
 	},
 
-	ipc.CodeNoKey: {
+	{
+		ipc.CodeNoKey,
 		exitNoKey, "no key is stored for the profile, or for the one that it takes its credentials from",
 		"list the stored keys: broker list",
 	},
-	ipc.CodeNoProfile: {
+	{
+		ipc.CodeNoProfile,
 		exitNoKey, "neither the AWS files nor the index of keys know the profile",
 		"list the profiles: broker config list",
 	},
-	ipc.CodeRefused: {
+	{
+		ipc.CodeRefused,
 		exitRefused, "broker does not do this, because it could cost you a key or send a program past broker; the message says why",
 		"",
 	},
 
-	ipc.CodeAWSUnreachable: {
+	{
+		ipc.CodeAWSUnreachable,
 		exitAWS, "no connection to AWS came about, or it broke",
 		"check the network; behind a proxy, set https_proxy in [aws] of broker's config",
 	},
-	ipc.CodeAWSSlow: {
+	{
+		ipc.CodeAWSSlow,
 		exitAWS, "AWS took the connection, and did not answer in time",
 		"try again in a moment; health.aws.amazon.com shows trouble of a Region",
 	},
-	ipc.CodeAWSCertificate: {
+	{
+		ipc.CodeAWSCertificate,
 		exitAWS, "what answers in the place of AWS shows a certificate that this machine does not trust",
 		"if your network inspects TLS, name its authority: ca_bundle in [aws] of broker's config",
 	},
-	ipc.CodeAWSProxy: {
+	{
+		ipc.CodeAWSProxy,
 		exitAWS, "the proxy that broker's config names cannot be reached, or refused to connect",
 		"correct https_proxy in [aws] of broker's config, with its user and password if it wants them",
 	},
-	ipc.CodeAWSUnavailable: {
+	{
+		ipc.CodeAWSUnavailable,
 		exitAWS, "AWS answered with a failure of its own (HTTP 5xx)",
 		"try again in a moment; health.aws.amazon.com shows trouble of a Region",
 	},
-	ipc.CodeAWSThrottled: {
+	{
+		ipc.CodeAWSThrottled,
 		exitAWS, "AWS has had too many requests from this account, and asks to slow down",
 		"try again in a moment",
 	},
-	ipc.CodeAWSDenied: {
+	{
+		ipc.CodeAWSDenied,
 		exitAWS, "no policy allows the key's user to do this",
 		"ask who manages your AWS account for the permission that the message names",
 	},
-	ipc.CodeAWSExplicitDeny: {
+	{
+		ipc.CodeAWSExplicitDeny,
 		exitAWS, "a policy denies this on purpose; one that AWS itself attached to a key that has leaked looks no different",
 		"ask who manages your AWS account; if the key may have leaked, make a new one",
 	},
-	ipc.CodeAWSQuarantined: {
+	{
+		ipc.CodeAWSQuarantined,
 		exitAWS, "AWS found the key in public and put its user in quarantine (AWSCompromisedKeyQuarantine)",
 		"have an administrator delete this key at once, make a new one and lift the quarantine",
 	},
-	ipc.CodeRoleDenied: {
+	{
+		ipc.CodeRoleDenied,
 		exitAWS, "AWS does not let the caller assume the role, and never says why: it may not exist, not trust the caller, want an external ID, MFA, or a newer MFA code",
 		"check role_arn and external_id of the profile, and the trust policy of the role",
 	},
-	ipc.CodeAWSKeyUnknown: {
+	{
+		ipc.CodeAWSKeyUnknown,
 		exitAWS, "AWS does not take the access key: it is inactive, deleted, or never was one; AWS does not tell these apart",
 		"the key may be inactive or deleted: look at it in the IAM console, and activate it or store another",
 	},
-	ipc.CodeAWSSecret: {
+	{
+		ipc.CodeAWSSecret,
 		exitAWS, "the secret access key is not that of the access key ID",
 		"copy the secret access key again, whole and without blanks",
 	},
-	ipc.CodeAWSClock: {
+	{
+		ipc.CodeAWSClock,
 		exitAWS, "this machine's clock is more than 15 minutes off, by AWS's, which refuses such requests",
 		"set this machine's clock and try again",
 	},
-	ipc.CodeAWSExpired: {
+	{
+		ipc.CodeAWSExpired,
 		exitAWS, "AWS takes the temporary credentials for expired or unknown, even new ones",
 		"try again",
 	},
-	ipc.CodeAWSRegion: {
+	{
+		ipc.CodeAWSRegion,
 		exitAWS, "the Region is disabled for the account, or there is none of that name",
 		"enable it in the AWS console, or choose another: region in the profile",
 	},
-	ipc.CodeAWSDuration: {
+	{
+		ipc.CodeAWSDuration,
 		exitAWS, "the session is asked for longer than AWS allows the role or the user",
 		"ask for less: duration_seconds in the AWS config, or role_duration in broker's",
 	},
-	ipc.CodeAWSGarbage: {
+	{
+		ipc.CodeAWSGarbage,
 		exitAWS, "what answered is not AWS, or not as AWS does",
 		"look for a captive portal or a proxy that answers in its place, and check endpoint_url in broker's config",
 	},
-	ipc.CodeAWSFailed: {
+	{
+		ipc.CodeAWSFailed,
 		exitAWS, "AWS refused for another reason; the message is AWS's own",
 		"",
 	},
+}
+
+// outcomeOf returns what stands in the table for a code, and whether it is
+// there.
+func outcomeOf(code ipc.Code) (outcome, bool) {
+	i := slices.IndexFunc(outcomes, func(o outcome) bool { return o.code == code })
+	if i < 0 {
+		return outcome{}, false
+	}
+	return outcomes[i], true
 }

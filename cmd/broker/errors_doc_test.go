@@ -5,7 +5,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -66,7 +65,8 @@ func TestErrorsDoc(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("docs/errors.md is not what the table says (%v); write it: go test ./cmd/broker -run TestErrorsDoc -update", err)
 	}
-	for code := range outcomes {
+	for _, o := range outcomes {
+		code := o.code
 		if code != "" && !strings.Contains(want, "| `"+string(code)+"` |") {
 			t.Errorf("code %q is not in the page", code)
 		}
@@ -78,14 +78,16 @@ func renderErrors() string {
 	out.WriteString(errorsIntro)
 	for _, section := range statusTitles {
 		fmt.Fprintf(&out, "\n## Exit status %s\n\n| code | means | what to do |\n|---|---|---|\n", section.title)
-		for _, code := range slices.Sorted(maps.Keys(outcomes)) {
-			if o := outcomes[code]; o.status == section.status {
-				fmt.Fprintf(&out, "| %s | %s | %s |\n", codeCell(code), o.means, hintCell(o.hint))
+		for _, o := range slices.SortedFunc(slices.Values(outcomes), byCode) {
+			if o.status == section.status {
+				fmt.Fprintf(&out, "| %s | %s | %s |\n", codeCell(o.code), o.means, hintCell(o.hint))
 			}
 		}
 	}
 	return out.String()
 }
+
+func byCode(a, b outcome) int { return strings.Compare(string(a.code), string(b.code)) }
 
 func codeCell(code ipc.Code) string {
 	if code == "" {
@@ -109,7 +111,8 @@ func hintCell(hint string) string {
 // helper, cannot hold.
 func TestHintsReadWell(t *testing.T) {
 	own := map[ipc.Code]bool{"": true, ipc.CodeRefused: true, ipc.CodeAWSFailed: true}
-	for code, o := range outcomes {
+	for _, o := range outcomes {
+		code := o.code
 		if o.means == "" || o.hint == "" && !own[code] {
 			t.Errorf("%q: meaning %q, hint %q", code, o.means, o.hint)
 		}

@@ -44,14 +44,17 @@ func TestEveryCodeHasAnOutcome(t *testing.T) {
 		t.Fatalf("found %d codes", len(codes))
 	}
 	for code := range codes {
-		if _, ok := outcomes[code]; !ok {
+		if _, ok := outcomeOf(code); !ok {
 			t.Errorf("code %q has no outcome", code)
 		}
 	}
-	for code, o := range outcomes {
-		if !codes[code] {
-			t.Errorf("the table has code %q, which does not exist", code)
+	seen := map[ipc.Code]bool{}
+	for _, o := range outcomes {
+		code := o.code
+		if !codes[code] || seen[code] {
+			t.Errorf("the table has code %q, which does not exist, or twice", code)
 		}
+		seen[code] = true
 		if o.status < exitError || o.status > exitAWS {
 			t.Errorf("code %q ends with %d", code, o.status)
 		}
@@ -59,6 +62,7 @@ func TestEveryCodeHasAnOutcome(t *testing.T) {
 }
 
 func TestFailure(t *testing.T) {
+	internal, _ := outcomeOf(ipc.CodeInternal)
 	for _, test := range []struct {
 		name   string
 		err    error
@@ -68,7 +72,7 @@ func TestFailure(t *testing.T) {
 		{"coded", &ipc.Error{Code: ipc.CodeNoKey, Message: "no key", Hint: "add it"}, exitNoKey, "broker: error: no key\nbroker: hint: add it\n"},
 		{"wrapped", fmt.Errorf("add dev: %w", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "it is locked", Hint: "x"}), exitKeychain, "broker: error: add dev: it is locked\nbroker: hint: x\n"},
 		{"hint of the table", &ipc.Error{Code: ipc.CodeIndexLost, Message: "it is lost"}, exitKeychain, "broker: error: it is lost\nbroker: hint: rebuild it from the store: broker recover\n"},
-		{"unknown code", &ipc.Error{Code: "from_the_future", Message: "what"}, exitError, "broker: error: what\nbroker: hint: " + outcomes[ipc.CodeInternal].hint + "\n"},
+		{"unknown code", &ipc.Error{Code: "from_the_future", Message: "what"}, exitError, "broker: error: what\nbroker: hint: " + internal.hint + "\n"},
 		{"AWS config", &awsconfig.Error{Code: awsconfig.CodeConfigBroken, File: "/f", Line: 3, Message: "broken", Hint: "mend it"}, exitError, "broker: error: /f:3: broken\nbroker: hint: mend it\n"},
 		{"own", errors.New("disk on fire"), exitError, "broker: error: disk on fire\n"},
 		{"exec", &statusError{exitExecNotRun, errors.New("run x: no")}, exitExecNotRun, "broker: error: run x: no\n"},

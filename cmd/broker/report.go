@@ -46,9 +46,9 @@ func errorf(code ipc.Code, format string, args ...any) *ipc.Error {
 // failure returns err as a coded failure with a hint, and its exit status.
 func failure(err error) (*ipc.Error, int) {
 	coded := asCoded(err)
-	o, known := outcomes[coded.Code]
+	o, known := outcomeOf(coded.Code)
 	if !known {
-		o = outcomes[ipc.CodeInternal]
+		o, _ = outcomeOf(ipc.CodeInternal)
 	}
 	if coded.Hint == "" {
 		coded.Hint = o.hint

@@ -209,6 +209,35 @@ func TestClientSize(t *testing.T) {
 	}
 }
 
+// What the packages of the client do before main is done at every
+// credential-process call: a regexp or a map that only one command needs is made
+// where it is needed. The runtime counts it, so no load of the machine changes
+// it. The command line library with the tables of regexp and unicode accounts
+// for 130 allocations, the standard library for the rest.
+func TestClientStartsLight(t *testing.T) {
+	t.Parallel()
+	const allocations, size = 180, 28 << 10
+	cmd := exec.CommandContext(t.Context(), filepath.Join(programs(t), "broker"), "version")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	var trace bytes.Buffer
+	cmd.Stderr = &trace
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	var gotSize, gotAllocations int
+	for _, m := range regexp.MustCompile(`(?m)^init \S+ .* (\d+) bytes, (\d+) allocs$`).FindAllStringSubmatch(trace.String(), -1) {
+		var size, allocations int
+		if _, err := fmt.Sscan(m[1]+" "+m[2], &size, &allocations); err != nil {
+			t.Fatal(err)
+		}
+		gotSize, gotAllocations = gotSize+size, gotAllocations+allocations
+	}
+	if gotAllocations < 20 || gotAllocations > allocations || gotSize > size {
+		t.Errorf("%d allocations and %d bytes before main, want at most %d and %d:\n%s",
+			gotAllocations, gotSize, allocations, size, trace.String())
+	}
+}
+
 // Each program says the version that the linker gave it.
 func TestVersion(t *testing.T) {
 	t.Parallel()

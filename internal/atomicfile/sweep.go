@@ -8,19 +8,33 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// temporary is the form of the names under which Write writes before it
-// renames.
-var temporary = regexp.MustCompile(`^\.(.+)\.tmp-[0-9a-z]+$`)
+// beforeSuffix and suffixDigits make the names under which Write writes before
+// it renames: ".NAME.tmp-ktw1f4". It is no regexp, which every start of every
+// program would have to compile.
+const (
+	beforeSuffix = ".tmp-"
+	suffixDigits = "0123456789abcdefghijklmnopqrstuvwxyz"
+)
 
 // temporaryName returns a name for the new content of the file called name. It
 // need not be unguessable: a name that is taken is refused.
 func temporaryName(name string) string {
-	return "." + name + ".tmp-" + strconv.FormatUint(rand.Uint64(), 36)
+	return "." + name + beforeSuffix + strconv.FormatUint(rand.Uint64(), len(suffixDigits))
+}
+
+// temporaryOf returns the name of the file that a temporary name was made for.
+func temporaryOf(temporary string) (name string, ok bool) {
+	at := strings.LastIndex(temporary, beforeSuffix)
+	if at < len(".x") || temporary[0] != '.' {
+		return "", false
+	}
+	suffix := temporary[at+len(beforeSuffix):]
+	return temporary[1:at], suffix != "" && strings.Trim(suffix, suffixDigits) == ""
 }
 
 // Sweep removes from dir what a Write that was cut short, by a crash or a power
@@ -38,8 +52,8 @@ func Sweep(dir string, before time.Time, of func(name string) bool) error {
 	}
 	var failed []error
 	for _, e := range entries {
-		form := temporary.FindStringSubmatch(e.Name())
-		if form == nil || !of(form[1]) {
+		name, ok := temporaryOf(e.Name())
+		if !ok || !of(name) {
 			continue
 		}
 		info, err := e.Info()

@@ -71,10 +71,15 @@ func TestF27SweepTakesOnlyItsOwn(t *testing.T) {
 func TestSweepKnowsTheNamesOfWrite(t *testing.T) {
 	for range 1000 {
 		for _, name := range []string{"state.json", "a", ".hidden", "x.tmp-1"} {
-			form := temporary.FindStringSubmatch(temporaryName(name))
-			if form == nil || form[1] != name {
-				t.Fatalf("%q is not known as temporary for %q: %q", temporaryName(name), name, form)
+			temporary := temporaryName(name)
+			if got, ok := temporaryOf(temporary); !ok || got != name {
+				t.Fatalf("%q is not known as temporary for %q: %q", temporary, name, got)
 			}
+		}
+	}
+	for _, other := range []string{"", ".", "state.json", ".tmp-1", "..tmp-", ".a.tmp-", ".a.tmp-A", ".a.tmp-1.2", "a.tmp-1", "x.a.tmp-1"} {
+		if got, ok := temporaryOf(other); ok {
+			t.Errorf("%q is taken for a temporary file of %q", other, got)
 		}
 	}
 }
