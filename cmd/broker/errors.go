@@ -202,7 +202,7 @@ var outcomes = []outcome{
 	{
 		ipc.CodeKeychainLocked,
 		exitKeychain, "the store is locked, and nobody could be asked to unlock it",
-		"unlock the keyring (logging in to the desktop does it) and try again",
+		"unlock the keyring by logging in to the desktop, or a vault with a passphrase: broker unlock",
 	},
 	{
 		ipc.CodeKeychainDenied,
@@ -232,7 +232,7 @@ var outcomes = []outcome{
 	{
 		ipc.CodeWrongPassphrase,
 		exitKeychain, "the passphrase, or the passphrase file, is not the one that the vault was made with",
-		"put back the passphrase file that the vault was made with",
+		"put back the passphrase file that the vault was made with, or give the passphrase again: broker unlock",
 	},
 
 	{
