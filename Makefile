@@ -5,6 +5,8 @@
 #   make test-stores  broker with real desktops' stores and dialogs; 400 MB of packages
 #   make build    the four programs, into bin/
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
+#   make vet-platforms  build and vet it all, tests too, for macOS and Windows
+#   make test-wine  run the Windows parts that have tests, under Wine
 #   make lint     golangci-lint, pinned below
 #
 # demo and build need Go and nothing else: no C compiler, no packages.
@@ -12,9 +14,10 @@
 VERSION  ?= 0.1.0
 GOLANGCI ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TAGS     := urfave_cli_no_docs
+PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-stores bench bench-quick lint fmt clean
+.PHONY: build demo test test-stores bench bench-quick vet-platforms test-wine lint fmt clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
@@ -33,6 +36,12 @@ bench: build
 
 bench-quick: build
 	@go run ./internal/bench -programs bin -quick
+
+vet-platforms:
+	@for p in $(PLATFORMS); do echo "vet $$p" && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... || exit 1; done
+
+test-wine:
+	@.ci/test-wine
 
 lint:
 	go run $(GOLANGCI) run ./...
