@@ -91,12 +91,12 @@ func TestF18RealDialogEscaped(t *testing.T) {
 	w.credentials("dev")
 }
 
-// F19: the real dialog, unanswered: it is over after a minute, and taken down.
-// The helper has left before, with a line that says what to do; its daemon
-// serves on.
+// F19: the real dialog, unanswered: the worker ends, the helper before it with
+// a line that says what to do, and the daemons live on, broker's and the
+// keyring's. The dialog stays; answered late, it serves whoever waits then.
 func TestF19RealDialogUnanswered(t *testing.T) {
 	t.Parallel()
-	w, k, d := gcrWorld(t)
+	w, _, d := gcrWorld(t)
 	helper := w.start("broker", "credential-process", "dev")
 	d.AwaitDialog()
 	workers := w.workerPIDs()
@@ -114,9 +114,10 @@ func TestF19RealDialogUnanswered(t *testing.T) {
 		}
 		return nil
 	})
+	again := w.crowd(1, "dev")
+	d.Answer("password", "Return")
+	w.document(again[0].wait())
 	w.noDialog(d)
-	k.Unlock()
-	w.credentials("dev")
 }
 
 // F20: the keyring is killed while its real dialog is up.
@@ -150,7 +151,8 @@ func TestF52PrompterStopped(t *testing.T) {
 		return nil
 	})
 	w.signal(prompter, syscall.SIGKILL)
-	k.Unlock()
+	k.Kill() // which hangs on to its prompter
+	k.Start()
 	w.credentials("dev")
 	if now := w.daemonPID(); now != daemon {
 		t.Errorf("pid %d serves, pid %d did", now, daemon)

@@ -112,14 +112,24 @@ func answer(ctx context.Context, c Config, b bus, prompt dbus.ObjectPath) error 
 				return completed(ctx, c, b, s.Body)
 			}
 		case <-ctx.Done():
-			// Best effort: a dialog that nobody waits for should not stay up.
-			b.conn.Object(serviceName, prompt).Go(promptIface+".Dismiss", dbus.FlagNoReplyExpected, nil)
+			dismiss(ctx, c, b, prompt)
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
 			return &vault.Error{Kind: vault.ErrTimeout, Text: "nobody answered the keyring's dialog"}
 		}
 	}
+}
+
+// dismiss takes a dialog down for which nobody waits any more, as well as it
+// can. That of gnome-keyring stays up: version 42 ends with a failed assertion
+// (gkd-secret-unlock.c, perform_next_unlock) when it is dismissed, and whoever
+// answers it late unlocks the keyring for the next call.
+func dismiss(ctx context.Context, c Config, b bus, prompt dbus.ObjectPath) {
+	if isGnome(context.WithoutCancel(ctx), c, b) {
+		return
+	}
+	b.conn.Object(serviceName, prompt).Go(promptIface+".Dismiss", dbus.FlagNoReplyExpected, nil)
 }
 
 // completed reads the end of a prompt.
@@ -139,14 +149,22 @@ func completed(ctx context.Context, c Config, b bus, body []any) error {
 // cannotAsk reports whether a dismissal was gnome-keyring's own: without a
 // desktop it ends its prompts at once, as if the user had.
 func cannotAsk(ctx context.Context, c Config, b bus) bool {
-	ctx, cancel := context.WithTimeout(ctx, c.Call)
-	defer cancel()
-	var gnome bool
-	if err := b.call(ctx, busName, "/org/freedesktop/DBus", busName+".NameHasOwner", []any{gnomeKeyring}, &gnome); err != nil || !gnome {
+	if !isGnome(ctx, c, b) {
 		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.Call)
+	defer cancel()
 	var started uint32
 	return b.call(ctx, busName, "/org/freedesktop/DBus", busName+".StartServiceByName", []any{gnomePrompter, uint32(0)}, &started) != nil
+}
+
+// isGnome reports whether the keyring is gnome-keyring.
+func isGnome(ctx context.Context, c Config, b bus) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.Call)
+	defer cancel()
+	var owned bool
+	err := b.call(ctx, busName, "/org/freedesktop/DBus", busName+".NameHasOwner", []any{gnomeKeyring}, &owned)
+	return err == nil && owned
 }
 
 // ownerLost reads a NameOwnerChanged signal: name, old owner, new owner.
