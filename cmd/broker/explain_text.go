@@ -124,6 +124,8 @@ func surfaceText(name, command string) string {
 		return command
 	case "terminal":
 		return "your terminal"
+	case "dialog":
+		return "a window of the desktop"
 	case "tty":
 		return "the helper's terminal"
 	case "wait":
