@@ -234,7 +234,7 @@ func TestDocumentsNameOnlyTargetsThatExist(t *testing.T) {
 		t.Errorf("the Makefile has %d lines, more than 60", n)
 	}
 	for name, text := range documents(t) {
-		for _, m := range regexp.MustCompile("(?m)(?:`|^|\\$ )make ([a-z]+)").FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile("(?m)(?:`|^|\\$ )make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
 			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
 				t.Errorf("%s: there is no target %s", name, m[1])
 			}

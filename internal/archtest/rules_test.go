@@ -51,5 +51,6 @@ func rules() []rule {
 	all = append(all, surroundingsRules()...)
 	all = append(all, stateRules()...)
 	all = append(all, proseRules()...)
+	all = append(all, platformRules()...)
 	return all
 }
