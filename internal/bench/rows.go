@@ -281,6 +281,9 @@ func (b *bench) grow(small *world) error {
 			b.add(result{figure: "brokerd, memory with 1 000 sessions", got: line.resident, unit: " MiB", must: 25})
 		}
 	}
+	if _, err := w.command("broker", "status").output(); err != nil {
+		return err // its answer is longer than a line by now
+	}
 	least := b.n.growth[0]
 	if err := small.profiles(least); err != nil {
 		return err
@@ -295,6 +298,14 @@ func (b *bench) grow(small *world) error {
 	b.add(result{
 		figure: fmt.Sprintf("warm call, %d / %d profiles and sessions", have, least), got: ratio(t[1], t[0]), unit: "×", must: 1.05,
 		detail: fmt.Sprintf("%.2f ms and %.2f ms", ms(t[1]), ms(t[0])),
+	})
+	argv := []string{"exec", "dev", "--", "true"}
+	if t, err = interleave(max(b.n.run/5, 1), small.command("broker", argv...), w.command("broker", argv...)); err != nil {
+		return err
+	}
+	b.add(result{
+		figure: fmt.Sprintf("exec -- true, %d / %d profiles", have, least), got: ratio(t[1], t[0]), unit: "×",
+		detail: fmt.Sprintf("%.2f ms and %.2f ms: the overlay has all profiles", ms(t[1]), ms(t[0])),
 	})
 	return nil
 }

@@ -162,6 +162,7 @@ type listener struct {
 // answer returns the result or the error that ends the conversation.
 func (l *listener) answer(ctx context.Context) (json.RawMessage, error) {
 	endPrompt := func() {}
+	var long assembly
 	for {
 		line, err := l.lines.next()
 		endPrompt()
@@ -173,7 +174,7 @@ func (l *listener) answer(ctx context.Context) (json.RawMessage, error) {
 			return nil, err
 		}
 		if result, ok := bareResult(line); ok {
-			return result, nil
+			return long.end(result)
 		}
 		var r Reply
 		if json.Unmarshal(line, &r) != nil {
@@ -185,9 +186,10 @@ func (l *listener) answer(ctx context.Context) (json.RawMessage, error) {
 		case r.Error != nil:
 			return nil, r.Error
 		case r.Result != nil:
-			return r.Result, nil
+			return long.end(r.Result)
 		case r.Prompt != nil:
 			endPrompt = l.prompt(ctx, *r.Prompt)
+		case r.Event != nil && long.add(r.Event):
 		case r.Event != nil && l.surface != nil && !bytes.Equal(r.Event, withdrawn()):
 			l.surface.Event(r.Event)
 		}

@@ -56,6 +56,10 @@
 //	          prints, byte for byte
 //	error     code, message, hint: see Error and Code
 //
+// A result that does not fit into a line comes in parts: events {"part":"…"},
+// each a piece of it in base64, then the result {"parts":N} with their number.
+// 8 MiB is the most.
+//
 // An object with none of these is from a later version and is ignored.
 //
 // A prompt is open until the next line of S, whatever that is. The event

@@ -163,7 +163,7 @@ func testHandler(ctx context.Context, c *Conversation) (json.RawMessage, error) 
 	case "garbage":
 		return json.RawMessage("{"), nil
 	case "huge":
-		return json.Marshal(strings.Repeat("x", MaxLine))
+		return json.Marshal(strings.Repeat("x", maxResult))
 	}
 	return nil, c.UnknownOp()
 }

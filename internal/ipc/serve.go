@@ -243,8 +243,10 @@ func (s server) refuse(c *Conversation, err error) {
 // answer runs the handler and sends the last line.
 func (s server) answer(ctx context.Context, c *Conversation, h Handler) {
 	result, err := s.run(ctx, c, h)
-	reply := outcome(ctx, result, err)
-	err = c.send(reply, nil)
+	reply, err := c.inParts(outcome(ctx, result, err))
+	if err == nil {
+		err = c.send(reply, nil)
+	}
 	if errors.Is(err, errGone) {
 		s.log.Debug("client gone before its answer", "op", printable(c.Request.Op), "pid", c.Peer.PID)
 		return
