@@ -261,6 +261,9 @@ func (a *app) pin(ctx context.Context, o initOptions, p paths.Places) (vault aws
 		if err == nil {
 			return vault, passphrase, nil
 		}
+		if vault.Backend == backendPass {
+			return awsconfig.VaultSettings{}, secret.String{}, err // its own hint says more
+		}
 		if o.backend != "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeKeychainGone}) {
 			return vault, passphrase, orFiles(err)
 		}
