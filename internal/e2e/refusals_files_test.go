@@ -188,7 +188,7 @@ func full(t *testing.T, dir string) (room func()) {
 // refused, and what only reads goes on. The daemon that meets them is new.
 func (s *scene) unwritable(what, code string, do, undo func()) []cause {
 	helper := func() result { return s.run("broker", "credential-process", "dev") }
-	refused := func(name string, call func() result, again func() result) cause {
+	refused := func(name string, call, again func() result) cause {
 		return cause{
 			name: what + " (" + name + ")", code: code, root: true, call: call, again: again,
 			do:   func() { do(); s.killDaemon(); s.credentials("dev") }, // a new daemon serves all the same
