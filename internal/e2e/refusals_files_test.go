@@ -212,9 +212,7 @@ func (s *scene) unwritable(what, code string, do, undo func()) []cause {
 // diskFull: on a full disk what writes is refused in words, every file
 // is as it was, and stored keys are served, also by a daemon that starts then.
 func (s *scene) diskFull() {
-	if !rooted() {
-		return
-	}
+	needRoot(s.t)
 	state := filepath.Join(s.home, ".local", "state", "broker")
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		s.t.Fatal(err)
@@ -228,9 +226,7 @@ func (s *scene) diskFull() {
 
 // readOnly: the same with a home that is mounted read-only.
 func (s *scene) readOnly() {
-	if !rooted() {
-		return
-	}
+	needRoot(s.t)
 	s.initialise()
 	s.add("dev", "ann", "--no-mfa")
 	mount(s.t, s.home, s.home, "", syscall.MS_BIND, "")
