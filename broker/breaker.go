@@ -131,7 +131,7 @@ func isAnswer(err error) bool {
 }
 
 // outagesLocked describes the outages for status, and forgets what is old.
-func (b *Broker) outagesLocked() []ipc.Outage {
+func (b *Broker) outagesLocked(ctx context.Context) []ipc.Outage {
 	list := []ipc.Outage{}
 	now := b.opts.Clock.Boot()
 	for key, o := range b.breakers {
@@ -140,9 +140,9 @@ func (b *Broker) outagesLocked() []ipc.Outage {
 			continue
 		}
 		out := ipc.Outage{
-			AccessKeyID: key.accessKeyID, Region: key.aws.Region, Failures: o.failures, Since: o.since,
-			Code: o.err.Code, Message: o.err.Message,
+			AccessKeyID: key.accessKeyID, Failures: o.failures, Since: o.since, Code: o.err.Code, Message: o.err.Message,
 		}
+		out.Region, _ = b.opts.STS.Endpoint(ctx, key.aws)
 		if o.until > now {
 			retry := b.opts.Clock.Now().Add(o.until - now).UTC()
 			out.RetryAt = &retry

@@ -13,7 +13,7 @@ import (
 )
 
 // opStatus says how things are. It works whatever is broken.
-func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, error) {
+func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (any, error) {
 	v := b.refresh()
 	b.sweep()
 	s := ipc.Status{
@@ -46,7 +46,7 @@ func (b *Broker) opStatus(context.Context, ipc.Request, conversation) (any, erro
 	defer b.mu.Unlock()
 	s.Vault = b.vaultLocked()
 	s.Prompts = b.prompts
-	s.Outages = b.outagesLocked()
+	s.Outages = b.outagesLocked(ctx)
 	for _, f := range b.flights {
 		s.Pending = append(s.Pending, f.pendingLocked())
 	}

@@ -24,7 +24,7 @@ func (w *Worker) put(ctx context.Context, p ipc.PutParams) (any, error) {
 	if !p.NoVerify {
 		id, err := w.identify(ctx, p.AWS, r)
 		if err != nil {
-			return nil, err
+			return nil, elsewhere(p.AWS, err)
 		}
 		if err := checkOwner(p.AccessKeyID, id); err != nil {
 			return nil, err
@@ -45,6 +45,18 @@ func (w *Worker) put(ctx context.Context, p ipc.PutParams) (any, error) {
 		return nil, fmt.Errorf("store key %s of profile %s: %w", p.AccessKeyID, p.Profile, err)
 	}
 	return result, nil
+}
+
+// elsewhere adds to a key that AWS does not know what only the user can: it may
+// be one of another partition, of which nobody has told broker yet.
+func elsewhere(asked ipc.AWS, err error) error {
+	e := wire(err)
+	if e.Code != ipc.CodeAWSKeyUnknown || asked.Partition != "" || e.Hint != "" {
+		return err
+	}
+	out := *e
+	out.Hint = "it may be inactive or deleted: look in the IAM console; if it is a key of China or GovCloud, set region in the profile first"
+	return &out
 }
 
 // checkPut refuses what cannot be a long-lived key. A field that does not look

@@ -607,6 +607,20 @@ func TestRecoverOffline(t *testing.T) {
 	}
 }
 
+// Only the user can know that a key is one of another partition.
+func TestPutOfAKeyFromElsewhere(t *testing.T) {
+	t.Parallel()
+	for partition, want := range map[string]bool{"": true, "aws": false} {
+		b, p := newBench(t), putParams(item(1))
+		p.AWS.Partition = partition
+		b.aws.idErr = &vault.AWSError{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"}
+		_, err := b.run(t, ipc.OpPut, p)
+		if err == nil || err.Code != ipc.CodeAWSKeyUnknown || strings.Contains(err.Hint, "set region in the profile") != want {
+			t.Errorf("partition %q: %+v", partition, err)
+		}
+	}
+}
+
 // A key is asked about in its own partition, whatever the Region of recover:
 // another one would say that there is no such key.
 func TestRecoverAsksTheRightPartition(t *testing.T) {

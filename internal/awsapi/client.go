@@ -82,11 +82,8 @@ func New(o Options) (*Client, error) {
 		}
 	}
 	region := regionFor(o.Region, o.Partition)
-	if partition := partitionOf(region); o.UseFIPS && o.STSEndpointURL == "" && noFIPS(partition) {
-		return nil, &Error{
-			Code: codeProfile, Message: "use_fips_endpoint: AWS has no FIPS endpoint of STS in partition " + partition,
-			hint: "remove use_fips_endpoint from the profile",
-		}
+	if err := checkFIPS(o, region); err != nil {
+		return nil, err
 	}
 	t, err := newTransport(o)
 	if err != nil {

@@ -43,6 +43,19 @@ func noFIPS(partition string) bool {
 	return false
 }
 
+// checkFIPS refuses FIPS where it cannot be, before anybody waits for a host
+// that is not there.
+func checkFIPS(o Options, region string) error {
+	partition := partitionOf(region)
+	if !o.UseFIPS || o.STSEndpointURL != "" || !noFIPS(partition) {
+		return nil
+	}
+	return &Error{
+		Code: codeProfile, Message: "use_fips_endpoint: AWS has no FIPS endpoint of STS in partition " + partition,
+		hint: "remove use_fips_endpoint from the profile",
+	}
+}
+
 // homeOf returns the Region that IAM of a partition signs for, or "" for a
 // partition that is not known.
 func homeOf(partition string) string {

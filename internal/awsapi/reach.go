@@ -80,12 +80,12 @@ var errNotSTS = errors.New("the answer is not one of STS")
 
 // STSEndpoint returns the Region and the URL of the calls to STS that a client
 // of these options would make. It reaches nothing and reads no file. The URL is
-// empty when AWS has no such Region.
+// empty when AWS has no such Region, or no such endpoint in it.
 func STSEndpoint(ctx context.Context, o Options) (region, endpoint string) {
 	c := &Client{region: regionFor(o.Region, o.Partition)}
 	c.sts = c.stsOptions(o)
 	endpoint, err := c.stsEndpoint(ctx)
-	if err != nil {
+	if err != nil || checkFIPS(o, c.region) != nil {
 		return c.region, ""
 	}
 	return c.region, endpoint

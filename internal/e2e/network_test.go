@@ -269,7 +269,16 @@ func TestMainJobAtTheNamesOfAWS(t *testing.T) {
 			if got := p.hosts(); !slices.Equal(got, want) {
 				t.Errorf("the proxy was asked for %q, want %q", got, want)
 			}
-			if test.partition != "aws" && test.settings == "" {
+			if test.partition == "aws-cn" {
+				w.awsConfig("[profile dev]\nuse_fips_endpoint = true\n[profile other]\nuse_fips_endpoint = true\nsource_profile = dev\nrole_arn = arn:aws-cn:iam::" +
+					w.account.AccountID + ":role/readonly\n")
+				r := w.run("broker", "credential-process", "other")
+				if r.status != 1 || r.stdout != "" || !strings.Contains(r.stderr, "no FIPS endpoint") || !strings.Contains(r.stderr, "remove use_fips_endpoint") {
+					t.Errorf("FIPS in China: status %d, stdout %q, stderr %q", r.status, r.stdout, r.stderr)
+				}
+				if got := p.hosts(); !slices.Equal(got, want) {
+					t.Errorf("FIPS in China: the proxy was asked for %q", got)
+				}
 				w.recoverIndex()
 				if got := p.hosts(); !slices.Equal(got, want) {
 					t.Errorf("recover asked for %q, want %q", got, want)
