@@ -304,7 +304,7 @@ func (b *file) write(name string, data []byte) error {
 		return fileError(act, err)
 	}
 	staged, final := filepath.Join(stage, name), filepath.Join(b.dir, name)
-	if err := syncPath(staged); err != nil {
+	if err := errors.Join(makePrivate(staged), syncPath(staged)); err != nil {
 		return fileError(act, err)
 	}
 	err = renameNew(staged, final)

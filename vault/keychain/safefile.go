@@ -68,7 +68,9 @@ func writeNew(path string, data []byte) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already if all went well
-	_, err = f.Write(data)
+	if err = makePrivate(f.Name()); err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -65,6 +65,10 @@ func syncPath(path string) error {
 	return f.Sync()
 }
 
+// makePrivate has nothing to do: os.CreateTemp and the library make files of
+// mode 0600.
+func makePrivate(string) error { return nil }
+
 // openLock opens the lock file at path, or makes it.
 func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)

@@ -102,6 +102,25 @@ func renameNew(from, to string) error {
 	return nil
 }
 
+// makePrivate takes a file of ours from everybody else, whatever its directory
+// lets through.
+func makePrivate(path string) error {
+	access, err := atomicfile.Private()
+	if err != nil {
+		return err
+	}
+	dacl, _, err := access.SecurityDescriptor.DACL()
+	if err != nil {
+		return err
+	}
+	err = windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
+	if err != nil {
+		return &fs.PathError{Op: "make private", Path: path, Err: err}
+	}
+	return nil
+}
+
 // openLock opens the lock file at path, or makes it.
 func openLock(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) }
 
