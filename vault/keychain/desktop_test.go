@@ -47,7 +47,7 @@ func TestKWallet(t *testing.T) {
 			Open: func(ctx context.Context) (vault.Backend, error) { return keychain.Open(ctx, serviceConfig()) },
 			States: []vaulttest.State{
 				{Name: "hanging", Want: vault.ErrTimeout, Break: func() { p.Freeze() }, Mend: func() { p.Thaw() }},
-				{Name: "vanished", Want: vault.ErrGone, Break: func() { p.Quit() }, Mend: func() { p = d.StartKWallet() }},
+				{Name: "vanished", Want: vault.ErrGone, Break: func() { d.AwaitWallet(); p.Quit() }, Mend: func() { p = d.StartKWallet() }},
 			},
 		}
 	})

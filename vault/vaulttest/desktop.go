@@ -183,6 +183,24 @@ apiEnabled=true
 	return p
 }
 
+// AwaitWallet waits until KWallet has written its wallet: it takes its time, and
+// what it was given since is lost if it ends before.
+func (d *Desktop) AwaitWallet() {
+	d.t.Helper()
+	path := filepath.Join(d.Home, ".local/share/kwalletd/kdewallet.kwl")
+	before, err := os.Stat(path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.poll("the wallet is written", func() error {
+		now, err := os.Stat(path)
+		if err == nil && now.ModTime().Equal(before.ModTime()) {
+			err = errors.New("it is as before")
+		}
+		return err
+	})
+}
+
 // openWallet opens the wallet, as a login does. The wizard and the dialogs have
 // no names to go by: the points are those of the buttons on this screen.
 func (d *Desktop) openWallet() {

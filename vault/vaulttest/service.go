@@ -73,11 +73,8 @@ func (s *Service) Start(address string) {
 	s.export(fakeColl{s}, fakeCollection, "org.freedesktop.Secret.Collection")
 	s.export(fakeCollProperties{s}, fakeCollection, properties)
 	s.export(fakePrompts{s}, fakePrompt, promptIface)
-	s.mu.Lock()
-	paths := s.paths()
-	s.mu.Unlock()
-	for _, path := range paths {
-		s.exportItem(path)
+	for n := range fakeItems {
+		s.exportItem(fakePath(n + 1))
 	}
 	if reply, err := conn.RequestName(secrets, dbus.NameFlagDoNotQueue); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
 		s.t.Fatalf("own the name of the Secret Service: %v, %v", reply, err)
@@ -152,17 +149,13 @@ func (s *Service) Drop(name string) {
 
 // Double stores every item of that name once more.
 func (s *Service) Double(name string) {
-	var made []dbus.ObjectPath
 	s.change(func() {
 		for _, path := range s.paths() {
 			if item := s.items[path]; item.attributes["profile"] == name {
-				made = append(made, s.add(&fakeItem{item.attributes, item.value}))
+				s.add(&fakeItem{item.attributes, item.value})
 			}
 		}
 	})
-	for _, path := range made {
-		s.exportItem(path)
-	}
 }
 
 func (s *Service) change(f func()) {
@@ -197,9 +190,17 @@ func (s *Service) paths() []dbus.ObjectPath {
 
 func (s *Service) add(item *fakeItem) dbus.ObjectPath {
 	s.made++
-	path := dbus.ObjectPath(fmt.Sprintf("%s/%06d", fakeCollection, s.made))
+	path := fakePath(s.made)
 	s.items[path] = item
 	return path
+}
+
+// fakeItems is how many items a Service can ever make. Their objects are there
+// from the start: the D-Bus library cannot add one while it serves.
+const fakeItems = 500
+
+func fakePath(n int) dbus.ObjectPath {
+	return dbus.ObjectPath(fmt.Sprintf("%s/%06d", fakeCollection, n))
 }
 
 func (s *Service) export(v any, path dbus.ObjectPath, iface string) {
@@ -282,7 +283,6 @@ func (f fakeColl) CreateItem(props map[string]dbus.Variant, value plainValue, re
 	}
 	path := f.add(&fakeItem{attributes, value})
 	f.mu.Unlock()
-	f.exportItem(path)
 	return path, "/", nil
 }
 
