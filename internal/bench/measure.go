@@ -215,7 +215,7 @@ func converse(socket, op, profile string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close() //nolint:errcheck // everything was read
+	defer func() { _ = conn.Close() }() // everything was read
 	if _, err := fmt.Fprintf(conn, "{\"v\":1,\"op\":%q,\"params\":{\"profile\":%q},\"deadline\":50}\n", op, profile); err != nil {
 		return "", err
 	}

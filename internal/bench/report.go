@@ -72,7 +72,7 @@ func (r report) replaceIn(path string) error {
 	r.write(&out)
 	out.WriteString("\n" + endResults)
 	out.Write(after)
-	return os.WriteFile(path, out.Bytes(), 0o644) //nolint:gosec // a page for everybody
+	return os.WriteFile(path, out.Bytes(), 0o644)
 }
 
 // number prints a figure with as many digits as mean something.
