@@ -234,6 +234,17 @@ func workerRole(role string) error {
 				"leader": unix.Getpgrp() == os.Getpid(), "client": c.Request.Client,
 			})
 		})
+	case "worker-stays": // answers, and goes on
+		note()
+		fmt.Printf(`{"result":{"leader":%v,"args":%q}}`+"\n", unix.Getpgrp() == os.Getpid(), strings.Join(os.Args[1:], " "))
+		select {}
+	case "worker-silent": // goes on without an answer
+		note()
+		select {}
+	case "worker-calls": // holds a conversation that it does not end
+		note()
+		client := &Client{Socket: os.Getenv("IPC_TEST_SOCKET"), Name: "test"}
+		return client.Call(context.Background(), OpHolding, nil, nil)
 	case "worker-fails":
 		return ServeOne(context.Background(), os.Stdin, os.Stdout, func(context.Context, *Conversation) (json.RawMessage, error) {
 			return nil, &Error{Code: CodeAWSDenied, Message: "denied", Spent: true}
