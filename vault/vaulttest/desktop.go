@@ -81,10 +81,15 @@ func (p Process) Thaw() { p.signal(syscall.SIGCONT) }
 // Kill ends the program as the system does.
 func (p Process) Kill() { p.kill() }
 
-// Quit ends the program as its user does: it saves what it has.
+// Quit asks the program to end, and ends it if it has not done so after the time
+// that it needs to save what it has.
 func (p Process) Quit() {
 	p.signal(syscall.SIGTERM)
-	<-p.done
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second): //nolint:forbidigo // a test kit has no clock but this
+		p.kill()
+	}
 }
 
 // Start starts a program for the life of the test.
