@@ -42,7 +42,7 @@ func (a *app) withProxy(err error) error {
 		return err
 	}
 	coded := asCoded(err)
-	coded.Hint = "set https_proxy = " + shownProxy(proxy) + " in [aws] of " + p.ConfigFile + ": your shell has it, and broker reads no variable"
+	coded.Hint = "set https_proxy = " + shownProxy(proxy) + " in [aws] of " + p.ConfigFile + ", as your shell does"
 	return coded
 }
 

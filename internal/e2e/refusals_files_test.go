@@ -82,7 +82,11 @@ func (s *scene) daemon() {
 	s.play(
 		cause{name: "brokerd missing", code: "no_daemon", do: gone, undo: back},
 		cause{name: "broker-vault missing", code: "internal", do: workless, undo: workful},
-		cause{name: "socket open to others", code: "no_daemon", do: open, undo: shut},
+		cause{
+			name: "socket open to others", code: "no_daemon", do: open, undo: shut,
+			call:  func() result { return s.run("broker", "status") }, // the helper's line would be cut somewhere in a path
+			again: func() result { s.must(s.run("broker", "status")); return s.run("broker", "credential-process", "dev") },
+		},
 		cause{
 			name: "the daemon speaks a later protocol only", code: "protocol", keep: true,
 			do:   func() { s.killDaemon(); newer = s.stranger() },
