@@ -149,6 +149,7 @@ func (d *Desktop) StartKeePassXC() Process {
 		write(d.t, filepath.Join(d.Home, ".config/keepassxc/keepassxc.ini"), `[General]
 ConfigVersion=2
 SingleInstance=false
+AutoSaveAfterEveryChange=true
 UpdateCheckMessageShown=true
 [GUI]
 CheckForUpdates=false
