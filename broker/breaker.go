@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -72,8 +73,11 @@ func (b *Broker) tripped(p *plan, c caller) error {
 }
 
 // note keeps what a call to AWS on the path of p says about the path, and
-// returns err.
+// returns err. ctx is that of the call: one that we gave up says nothing.
 func (b *Broker) note(ctx context.Context, p *plan, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := path{p.key.AccessKeyID, p.aws}

@@ -262,3 +262,39 @@ func TestF28ManyAtOnceAreOneFailure(t *testing.T) {
 		t.Errorf("pause %v until %v, want %v from now", o.pause, o.until, firstPause)
 	}
 }
+
+// TestF28GivenUpIsNoOutage: a call that we ended ourselves says nothing about
+// the way to AWS.
+func TestF28GivenUpIsNoOutage(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.aws.takes(5 * time.Second)
+		for range tripAfter {
+			h := r.foreground("dev")
+			synctest.Wait()
+			do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Cancel: true})
+			<-h.done
+			wantCode(t, "the caller", h.err, ipc.CodeMFACancelled)
+		}
+		if s := r.status(); len(s.Outages) != 0 {
+			t.Errorf("outages: %+v", s.Outages)
+		}
+	})
+}
+
+// TestF28TheOneTryIsNotWasted: a caller that is told to come back, because the
+// house is full, has not tried.
+func TestF28TheOneTryIsNotWasted(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		r.aws.failAlways("Reach", errOffline)
+		for range tripAfter {
+			r.failing("dev")
+		}
+		r.aws.failNext("Reach")
+		time.Sleep(firstPause)
+		run, _ := r.operation(ipc.OpCredentials)
+		_, err := r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials},
+			&talk{params: []byte(`{"profile":"dev"}`), full: &ipc.Error{Code: ipc.CodeBusy, Message: "full"}})
+		wantCode(t, "without a seat", err, ipc.CodeBusy)
+		r.helper("dev").document(t)
+	})
+}

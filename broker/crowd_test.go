@@ -192,3 +192,18 @@ func TestFullHouse(t *testing.T) {
 		}
 	})
 }
+
+// TestFullHouseForAnUnknownKey: who waits until AWS says whose key it is takes
+// a seat, too.
+func TestFullHouseForAnUnknownKey(t *testing.T) {
+	bubble(t, newRig, func(t *testing.T, r *rig) {
+		r.add("dev", annKey, ipc.KeyDetails{SerialNumber: annMFA})
+		run, _ := r.operation(ipc.OpCredentials)
+		_, err := r.serve(t.Context(), run, ipc.Request{Op: ipc.OpCredentials},
+			&talk{params: []byte(`{"profile":"dev"}`), full: &ipc.Error{Code: ipc.CodeBusy, Message: "full"}})
+		wantCode(t, "without a seat", err, ipc.CodeBusy)
+		if n := r.aws.allCalls(); n != 0 {
+			t.Errorf("%d calls were made for it: %q", n, r.aws.log)
+		}
+	})
+}

@@ -542,3 +542,16 @@ func TestCacheProperties(t *testing.T) {
 		})
 	}
 }
+
+// TestSlowRenewalAtTheEnd: a session that expires while its renewal is waited
+// for is not served any more, and so the caller waits on.
+func TestSlowRenewalAtTheEnd(t *testing.T) {
+	bubble(t, free, func(t *testing.T, r *rig) {
+		old := r.helper("dev").document(t)
+		time.Sleep(time.Until(old.Expiration) - 3*time.Second)
+		r.aws.takes(renewPatience)
+		if now := r.helper("dev").document(t); now.AccessKeyID == old.AccessKeyID {
+			t.Error("an expired session was served")
+		}
+	})
+}

@@ -31,22 +31,7 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 	if e := b.ready(p); e != nil {
 		return e, nil
 	}
-	err := b.tripped(p, c)
-	if err == nil {
-		err = b.seat(p, c)
-	}
-	if err != nil {
-		if e := b.lastValid(p); e != nil && p.want.settlesFor(e, err) {
-			return e, nil
-		}
-		return nil, err
-	}
-	renewing, stop := ctx, context.CancelFunc(func() {})
-	if b.lastValid(p) != nil && !p.want.insists {
-		renewing, stop = context.WithTimeout(ctx, renewPatience)
-	}
-	defer stop()
-	e, err := b.renew(renewing, p, c)
+	e, err := b.renewSoon(ctx, p, c)
 	if err == nil {
 		return e, nil
 	}
@@ -56,6 +41,32 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 		return e, nil
 	}
 	return nil, err
+}
+
+// renewSoon renews, and gives up after renewPatience while something is valid.
+func (b *Broker) renewSoon(ctx context.Context, p *plan, c caller) (*entry, error) {
+	if err := b.admit(p, c); err != nil {
+		return nil, err
+	}
+	if p.want.insists || b.lastValid(p) == nil {
+		return b.renew(ctx, p, c)
+	}
+	soon, stop := context.WithTimeout(ctx, renewPatience)
+	defer stop()
+	e, err := b.renew(soon, p, c)
+	if err != nil && soon.Err() != nil && ctx.Err() == nil && b.lastValid(p) == nil {
+		return b.renew(ctx, p, c) // it expired meanwhile: there is nothing but to wait
+	}
+	return e, err
+}
+
+// admit lets a caller wait for AWS, or says why not. The seat comes first:
+// whoever is told to come back must not be the one that tries the way to AWS.
+func (b *Broker) admit(p *plan, c caller) error {
+	if err := b.seat(p, c); err != nil {
+		return err
+	}
+	return b.tripped(p, c)
 }
 
 // seat gets the caller leave to wait. Where that is refused because so many
