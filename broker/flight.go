@@ -59,13 +59,14 @@ type flight struct {
 	reason       string
 	asking       string // the surface that asks now
 	deadline     time.Time
-	commands     int         // times that mfa_command ran
-	commandEnd   time.Time   // of its last run; zero before
-	inTurn       bool        // it has the device
-	dialog       bool        // a window may be tried
-	dialogFailed bool        // one was, in vain
-	poppedUp     bool        // the last question came up unasked
-	later        *time.Timer // wakes it when it may ask unasked again; or nil
+	commands     int           // times that mfa_command ran
+	commandEnd   time.Time     // of its last run; zero before
+	inTurn       bool          // it has the device
+	dialog       bool          // a window may be tried
+	dialogFailed bool          // one was, in vain
+	poppedUp     bool          // the last question came up unasked
+	later        *time.Timer   // wakes it when it may ask unasked again; or nil
+	laterAt      time.Duration // when that is, by the boot clock
 }
 
 // waiter is one caller of a flight.

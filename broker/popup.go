@@ -55,10 +55,13 @@ func (f *flight) mayLocked(name string) bool {
 	if wait == 0 {
 		return true
 	}
-	if f.later != nil {
-		f.later.Stop()
+	// Other surfaces may have to wait, too: the first that need not any more counts.
+	if at := now + wait; f.later == nil || at < f.laterAt || f.laterAt <= now {
+		if f.later != nil {
+			f.later.Stop()
+		}
+		f.later, f.laterAt = time.AfterFunc(wait, f.wake), at
 	}
-	f.later = time.AfterFunc(wait, f.wake)
 	return false
 }
 

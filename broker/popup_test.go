@@ -161,3 +161,33 @@ func TestStorm(t *testing.T) {
 		t.Errorf("after a minute: wait %v, %d remembered", wait, len(s))
 	}
 }
+
+// TestWokenInTime: of two surfaces that may ask again later, the one that may
+// first is not kept waiting for the other.
+func TestWokenInTime(t *testing.T) {
+	bubble(t, withDesktop(ready), func(t *testing.T, r *rig) {
+		r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[profile dev]\nmfa_command = /missing\n")
+		now, d := r.clock.Boot(), r.device(annMFA)
+		r.mu.Lock()
+		d.runs = storm{now - 50*time.Second, now, now}
+		r.popUps = storm{now - 10*time.Second, now, now}
+		r.mu.Unlock()
+		c := r.helper("dev")
+		synctest.Wait()
+		if got := r.status().Pending[0].Surface; got != surfaceWait {
+			t.Fatalf("asked on %q, want nowhere", got)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := strings.Count(r.log.String(), "mfa_command gave no code"); n != 1 {
+			t.Errorf("after 10 s the command ran %d times, want once", n)
+		}
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		if open, _ := r.desktop().windows(); open != 1 {
+			t.Errorf("after 50 s %d windows are open, want 1", open)
+		}
+		c.hangUp()
+		<-c.done
+	})
+}
