@@ -96,6 +96,7 @@ func (b *Broker) explainNow(p *plan, x *ipc.Explanation) {
 	if e != nil {
 		x.Now = &ipc.PlannedEntry{Session: e.describe(), Renewed: renewed}
 	}
+	surfaces := b.surfacesOf(p) // which looks at the disk
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x.Code = ipc.PlannedCode{When: ipc.CodeNow, SerialNumber: p.id.serial, Surfaces: []string{}}
@@ -112,7 +113,7 @@ func (b *Broker) explainNow(p *plan, x *ipc.Explanation) {
 		x.Code.When, x.Code.NotBefore = ipc.CodeLater, &end
 	}
 	x.Code.Pending = b.flights[p.id] != nil
-	x.Code.Surfaces = b.surfacesOf(p)
+	x.Code.Surfaces = surfaces
 	if p.command != nil {
 		x.Code.Command = p.command[0]
 	}

@@ -235,3 +235,34 @@ func TestExplainIsWhatIsServed(t *testing.T) {
 		})
 	}
 }
+
+// slowDesktop is a Dialog that takes its time, and finds out who waits for it.
+type slowDesktop struct {
+	fakeDialog
+	others func() bool // whether the daemon can serve others meanwhile
+	held   bool
+}
+
+func (d *slowDesktop) Ready() bool {
+	d.held = d.held || !d.others()
+	return true
+}
+
+// TestExplainHoldsUpNobody: to look for a desktop is to look at the disk.
+func TestExplainHoldsUpNobody(t *testing.T) {
+	r := ready(t)
+	d := &slowDesktop{}
+	d.others = func() bool {
+		free := r.mu.TryLock()
+		if free {
+			r.mu.Unlock()
+		}
+		return free
+	}
+	r.opts.Dialog = d
+	r.restart()
+	x := do[ipc.Explanation](r, ipc.OpExplain, ipc.ExplainParams{Profile: "dev"})
+	if !slices.Contains(x.Code.Surfaces, surfaceDialog) || d.held {
+		t.Errorf("surfaces %q, everybody else kept waiting: %t", x.Code.Surfaces, d.held)
+	}
+}
