@@ -197,8 +197,11 @@ func TestReady(t *testing.T) {
 		environ []string
 		want    bool
 	}{
-		{nil, false}, {[]string{"DISPLAY="}, false}, {[]string{"TERM=x"}, false},
-		{[]string{"DISPLAY=:0"}, true}, {[]string{"WAYLAND_DISPLAY=wayland-0"}, true},
+		{nil, false},
+		{[]string{"DISPLAY="}, false},
+		{[]string{"TERM=x"}, false},
+		{[]string{"DISPLAY=:0"}, true},
+		{[]string{"WAYLAND_DISPLAY=wayland-0"}, true},
 	} {
 		d.Environ = func() []string { return tc.environ }
 		if got := d.Ready(); got != tc.want {

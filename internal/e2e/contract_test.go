@@ -101,7 +101,7 @@ func TestQuarantinedKeySaysWhoMustAct(t *testing.T) {
 	w.add("dev", "ann", "--no-mfa")
 	w.set("policy=quarantine")
 	r := w.run("broker", "credential-process", "dev")
-	if r.status != 8 || r.stdout != "" || !strings.Contains(r.stderr, "ask an administrator") {
+	if r.status != 8 || r.stdout != "" || !strings.Contains(r.stderr, "an administrator") {
 		t.Errorf("status %d, stdout %q, stderr %q; want 8, nothing and a line that sends the user to an administrator", r.status, r.stdout, r.stderr)
 	}
 	w.set("policy=none")

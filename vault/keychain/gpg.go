@@ -71,9 +71,8 @@ const passHint = "unlock it in a terminal, and try again: pass show " + passFold
 // ask decrypts a file and lets GnuPG ask for the passphrase, until ctx ends.
 func (g gpg) ask(ctx context.Context, path string) error {
 	said, err := g.decrypt(ctx, g.loud, path)
-	var late *vault.Error
 	switch {
-	case errors.As(err, &late) && late.Kind == vault.ErrTimeout:
+	case errors.Is(err, vault.ErrTimeout):
 		return &vault.Error{Kind: vault.ErrTimeout, Text: "nobody answered GnuPG's dialog", Hint: passHint}
 	case err != nil:
 		return err

@@ -230,7 +230,10 @@ func (d *Desktop) openWallet() {
 			{"mousemove", "298", "246", "click", "1"}, // "Classic"
 			{"mousemove", "552", "416", "click", "1"}, // "Finish"
 			nil,
-			{"type", "--delay", "30", password}, {"key", "Tab"}, {"type", "--delay", "30", password}, {"key", "Return"},
+			{"type", "--delay", "30", password},
+			{"key", "Tab"},
+			{"type", "--delay", "30", password},
+			{"key", "Return"},
 			nil,
 			{"key", "Return"}, // the password is weak
 		}
