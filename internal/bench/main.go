@@ -56,11 +56,8 @@ const answerWord = "answer"
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == answerWord {
-		if err := answer(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: error:", err)
-			os.Exit(1)
-		}
-		return
+		fmt.Fprintln(os.Stderr, "bench: error:", answer(os.Args[2]))
+		os.Exit(1)
 	}
 	missed, err := run(os.Args[1:], os.Stdout)
 	if err != nil {
@@ -208,6 +205,9 @@ func eventually(what string, condition func() error) error {
 	}
 }
 
+// errOrphan ends the floor's daemon when nobody measures any more.
+var errOrphan = errors.New("the measurement is gone")
+
 // answer is the floor's daemon: it answers a line with 500 bytes, and ends
 // with the process that started it.
 func answer(socket string) error {
@@ -217,10 +217,13 @@ func answer(socket string) error {
 	}
 	parent := os.Getppid()
 	document := []byte(strings.Repeat("x", 499) + "\n")
-	for os.Getppid() == parent {
+	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return err
+		}
+		if os.Getppid() != parent {
+			return errOrphan
 		}
 		go func() {
 			if _, err := bufio.NewReaderSize(conn, 1<<10).ReadSlice('\n'); err == nil {
@@ -229,5 +232,4 @@ func answer(socket string) error {
 			_ = conn.Close() // as above
 		}()
 	}
-	return errors.New("the measurement is gone")
 }

@@ -18,9 +18,8 @@ import (
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == answerWord { // the floor's daemon of a test
-		if err := answer(os.Args[2]); err != nil {
-			os.Exit(1)
-		}
+		_ = answer(os.Args[2]) // never without an error: it is killed
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
