@@ -53,7 +53,7 @@ func (b *Broker) driftNow() time.Duration {
 // identify learns whose key it is that was stored without asking, and returns
 // the plan that follows from it.
 func (b *Broker) identify(ctx context.Context, p *plan, c caller) (*plan, error) {
-	if err := b.admit(p, c); err != nil {
+	if err := b.mayWait(p, c); err != nil {
 		return nil, err
 	}
 	type identity string // a name of its own among the shared calls

@@ -45,7 +45,7 @@ func (b *Broker) obtain(ctx context.Context, p *plan, c caller) (*entry, error) 
 
 // renewSoon renews, and gives up after renewPatience while something is valid.
 func (b *Broker) renewSoon(ctx context.Context, p *plan, c caller) (*entry, error) {
-	if err := b.admit(p, c); err != nil {
+	if err := b.mayWait(p, c); err != nil {
 		return nil, err
 	}
 	if p.want.insists || b.lastValid(p) == nil {
@@ -60,9 +60,9 @@ func (b *Broker) renewSoon(ctx context.Context, p *plan, c caller) (*entry, erro
 	return e, err
 }
 
-// admit lets a caller wait for AWS, or says why not. The seat comes first:
+// mayWait lets a caller wait for AWS, or says why not. The seat comes first:
 // whoever is told to come back must not be the one that tries the way to AWS.
-func (b *Broker) admit(p *plan, c caller) error {
+func (b *Broker) mayWait(p *plan, c caller) error {
 	if err := b.seat(p, c); err != nil {
 		return err
 	}

@@ -21,7 +21,6 @@ const maxReplies = 64
 
 // The codes of libgpg-error, in the low 16 bits of what pinentry says.
 const (
-	gpgTimeout       = 62  // GPG_ERR_TIMEOUT
 	gpgCanceled      = 99  // GPG_ERR_CANCELED
 	gpgFullyCanceled = 198 // GPG_ERR_FULLY_CANCELED
 )
