@@ -97,10 +97,9 @@ func (a *app) isProfile(name string) bool {
 // wiring is how the AWS config sends one profile to broker, or what to write
 // into it.
 type wiring struct {
-	ours   bool   // it does, and nothing outranks it
-	file   string // the AWS config file
-	header string // the section to look for or to add
-	line   string // the line to add to it
+	ours  bool     // it does, and nothing outranks it
+	act   string   // what to do with lines
+	lines []string // what to write
 }
 
 // wiring looks a profile up in the caller's files.
@@ -117,14 +116,25 @@ func (a *app) wiring(profile string) (wiring, error) {
 	if err != nil {
 		return wiring{}, err
 	}
-	header := "[profile " + profile + "]"
+	w := unwired(config, profile, "credential_process = "+value)
+	w.ours = sendsToBroker(config, exe, profile)
+	return w, nil
+}
+
+// unwired says where line goes. A section that is there is not written a second
+// time: botocore refuses a file that has one twice.
+func unwired(config *awsconfig.Config, profile, line string) wiring {
+	file, header := config.Files().Config, "[profile "+profile+"]"
 	if profile == awsconfig.DefaultProfile {
 		header = "[default]"
 	}
-	return wiring{
-		ours:   sendsToBroker(config, exe, profile),
-		file:   config.Files().Config,
-		header: header,
-		line:   "credential_process = " + value,
-	}, nil
+	p, _ := config.Profile(profile)
+	switch at := p.Where("credential_process"); {
+	case at.File != file:
+		return wiring{act: "add to " + file, lines: []string{header, line}}
+	case p.Get("credential_process") != "":
+		return wiring{act: "write in place of " + at.String(), lines: []string{line}}
+	default:
+		return wiring{act: "add below " + header + ", " + at.String(), lines: []string{line}}
+	}
 }

@@ -34,7 +34,7 @@ func newAddCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "add",
 		Usage:     "store a long-lived access key",
-		UsageText: "broker add PROFILE [--csv FILE | --stdin | --from-env]\n                   [--mfa-serial ARN | --no-mfa] [--replace] [--no-verify] [--json]",
+		UsageText: "broker add PROFILE [--csv FILE [--user NAME] | --stdin | --from-env]\n                   [--mfa-serial ARN | --no-mfa] [--replace] [--no-verify] [--json]",
 		Description: about(`Asks for the key on the terminal, or reads it from the console's CSV file, from
 standard input (access key ID, newline, secret) or from AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY. AWS is asked whose key it is before it is stored, and
@@ -215,7 +215,10 @@ func (a *app) printNextAfterAdd(profile string) error {
 	case wiring.ours:
 		a.printf("next: aws sts get-caller-identity --profile %s\n", profile)
 	default:
-		a.printf("next: add to %s\n%s\n%s\n", wiring.file, wiring.header, wiring.line)
+		a.printf("next: %s\n", wiring.act)
+		for _, line := range wiring.lines {
+			a.printf("%s\n", line)
+		}
 	}
 	return nil
 }

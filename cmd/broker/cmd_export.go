@@ -22,7 +22,7 @@ func newExportCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "export",
 		Usage:     "print temporary credentials for a shell or a file",
-		UsageText: "broker export [PROFILE | -p PROFILE] [--format FORMAT] [-d DUR]",
+		UsageText: "broker export [PROFILE | -p PROFILE] [--format FORMAT | --json] [-d DUR]",
 		Description: about(`For what can neither run a credential_process nor be started by broker exec.
 The credentials end when AWS says, and nothing renews them. The formats for
 shells also unset what would outrank them, AWS_PROFILE first.`,
@@ -30,6 +30,7 @@ shells also unset what would outrank them, AWS_PROFILE first.`,
 		Flags: []cli.Flag{
 			profileFlag(),
 			&cli.StringFlag{Name: "format", Value: formatEnv, Usage: "the `FORMAT`: " + strings.Join(exportFormats(), ", ")},
+			switchFlag("json", "the same as --format json"),
 			durationFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -37,6 +38,12 @@ shells also unset what would outrank them, AWS_PROFILE first.`,
 			var err error
 			if opts.profile, err = a.profile(c, a.line.words); err != nil {
 				return err
+			}
+			if c.Bool("json") {
+				if c.IsSet("format") && opts.format != formatJSON {
+					return usagef("export takes --format or --json, not both")
+				}
+				opts.format = formatJSON
 			}
 			if !slices.Contains(exportFormats(), opts.format) {
 				return withHint(usagef("export has no format %q", opts.format), "the formats: "+strings.Join(exportFormats(), ", "))

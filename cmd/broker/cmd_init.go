@@ -56,8 +56,8 @@ func newInitCommand(a *app) *cli.Command {
 pins one: the desktop's own (secret-service on Linux, keychain on macOS, wincred
 on Windows), or file, encrypted files. A pass store is used only if asked for.
 Files are encrypted with a passphrase that is asked for on a terminal, or with a
-passphrase file. The choice never changes by itself. Records the environment that mfa_command is
-started with. Run again, it says what is pinned, and records anew.`, "broker init --backend file"),
+passphrase file. The choice never changes by itself. Records the environment that
+mfa_command is started with. Run again, it says what is pinned, and records anew.`, "broker init --backend file"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "backend", Usage: "pin this `BACKEND`: " + strings.Join(backends(), ", ")},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "`FILE` that opens the file vault; made if missing"},

@@ -81,9 +81,9 @@ func (a *app) printLocked(r ipc.LockResult, profile string) {
 	case r.Vault != nil && r.Vault.Locked:
 		a.printf("the vault is locked\nnext: broker unlock\n")
 	case profile != "":
-		a.printf("next: broker mfa -p %s when you need it again\n", profile)
+		a.printf("next: when you need it again: broker mfa -p %s\n", profile)
 	default:
-		a.printf("next: broker mfa -p PROFILE when you need one again\n")
+		a.printf("next: when you need one again: broker mfa -p PROFILE\n")
 	}
 }
 

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -101,6 +102,8 @@ func (a *app) printMFA(result ipc.MFAResult, profile string) {
 	}
 	for _, p := range result.Answered {
 		a.printf("AWS accepted the code of %s for %s\n", p.SerialNumber, strings.Join(p.Profiles, ", "))
+	}
+	for _, p := range slices.Concat(result.Answered, result.Cancelled) {
 		if profile == "" && len(p.Profiles) > 0 {
 			profile = p.Profiles[0]
 		}
@@ -109,7 +112,7 @@ func (a *app) printMFA(result ipc.MFAResult, profile string) {
 	case len(result.Answered) > 0:
 		a.printf("next: broker exec %s -- COMMAND\n", profile)
 	case len(result.Cancelled) > 0:
-		a.printf("next: broker mfa -p PROFILE when you are ready\n")
+		a.printf("next: when you are ready: broker mfa -p %s\n", orText(profile, "PROFILE"))
 	default:
 		a.printf("nothing to do: the session is good\nnext: broker status\n")
 	}

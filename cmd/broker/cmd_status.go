@@ -85,7 +85,7 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 	}
 	for _, o := range s.Outages {
 		a.printf("\noutage: %s\n", printable(o.Message))
-		a.printf("what is cached goes on being served; %d failures since %s ago", o.Failures, span(now.Sub(o.Since)))
+		a.printf("what is cached goes on being served; %s since %s ago", count(o.Failures, "failure"), span(now.Sub(o.Since)))
 		if o.RetryAt != nil {
 			a.printf(", programs try again in %s", span(o.RetryAt.Sub(now)))
 		}

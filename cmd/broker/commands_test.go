@@ -281,6 +281,7 @@ func cmdPerm(ts *testscript.TestScript, neg bool, args []string) {
 //	< TEXT     wait until TEXT appears
 //	> TEXT     type TEXT and Enter
 //	^C         type Ctrl-C
+//	^D         type Ctrl-D
 //	$ COMMAND  run a command meanwhile, with sh
 //
 // Afterwards stdout is all that the terminal showed.

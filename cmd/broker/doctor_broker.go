@@ -30,7 +30,9 @@ func (d *doctor) checkVersion(ctx context.Context) string {
 		return ""
 	}
 	for _, p := range addOutdated(s) {
-		d.failed(levelProblem, &p)
+		if p.Code != ipc.CodeNotInitialised { // the store's check says that
+			d.failed(levelProblem, &p)
+		}
 	}
 	return fmt.Sprintf("broker %s, brokerd %s", release(), s.Version)
 }

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -46,7 +44,7 @@ func (a *app) newPassphrase(ctx context.Context, o initOptions) (secret.String, 
 	fmt.Fprintln(t.tty, "or with a file of random bytes beside the config: for that, leave it empty.")
 	for {
 		passphrase, err := t.tty.ReadSecret(ctx, "Passphrase (not shown): ")
-		if errors.Is(err, io.EOF) || err == nil && passphrase.IsZero() {
+		if err == nil && passphrase.IsZero() {
 			return secret.String{}, nil
 		}
 		if err != nil {

@@ -91,6 +91,8 @@ func (s *screen) play(ts *testscript.TestScript, dialogue string) error {
 			_, err = s.file.WriteString(text + "\n")
 		case "^C":
 			_, err = s.file.WriteString("\x03")
+		case "^D":
+			_, err = s.file.WriteString("\x04")
 		case "$":
 			err = ts.Exec("/bin/sh", "-c", text)
 		default:

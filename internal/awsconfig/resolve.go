@@ -102,6 +102,20 @@ func (c *Config) sessionOf(p Profile) (Profile, error) {
 }
 
 func (c *Config) noProfile(name string) error {
-	return (&Error{Code: CodeNoProfile, Message: "profile " + show(name) + " does not exist in the AWS config"}).
-		hint("list the profiles: broker config list")
+	err := &Error{Code: CodeNoProfile, Message: "profile " + show(name) + " does not exist in the AWS config"}
+	if near, ok := c.near(name); ok {
+		return err.hint("did you mean %s? To list the profiles: broker config list", show(near))
+	}
+	return err.hint("list the profiles: broker config list")
+}
+
+// near returns the profile that name was probably meant to be: with a third of
+// its characters changed at most.
+func (c *Config) near(name string) (string, bool) {
+	names := c.Profiles()
+	if len(names) == 0 {
+		return "", false
+	}
+	best := nearest(name, names)
+	return best, 3*distance(name[:min(len(name), 64)], best) <= len(best)
 }
