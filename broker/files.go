@@ -142,11 +142,35 @@ func (f *files) refresh() *view {
 	return f.now.Load()
 }
 
+// moment is how long after a change a file may be half written: whoever writes
+// in place cuts it off first, and some editors move it away. A whole file takes
+// a fraction of that, and who has just saved one will not notice the rest.
+const moment = 50 * time.Millisecond
+
+// settled returns the stamp of path, once a change that is going on is over. It
+// waits for one moment at most: what goes on for longer is read as it stands.
+func (f *files) settled(path string, last stamp) stamp {
+	p := f.stampOf(path)
+	wait := time.Duration(0)
+	if p.info == nil && last.info != nil {
+		wait = moment
+	} else if p.info != nil {
+		wait = moment - f.clock.Now().Sub(p.changed)
+	}
+	if wait <= 0 || wait > moment { // or a clock is off
+		return p
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	<-timer.C
+	return f.stampOf(path)
+}
+
 // changed reports whether path differs from when it was last read. The stamp
 // is taken before the file is read: a change in between is seen next time.
 func (f *files) changed(path string) bool {
-	p := f.stampOf(path)
 	last, known := f.seen[path]
+	p := f.settled(path, last)
 	f.seen[path] = p
 	return !known || !last.equal(p)
 }

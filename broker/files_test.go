@@ -86,8 +86,8 @@ func TestF40EditsThatHide(t *testing.T) {
 	if got := region(); got != "eu-west-2" {
 		t.Errorf("same size, same time: %s", got)
 	}
-	r.clock.move(-time.Minute, 0)
-	for i := range 200 { // several within one tick
+	r.clock.move(time.Second-time.Minute, 0) // young, and not just being written
+	for i := range 200 {                     // several within one tick
 		want := "eu-west-" + string('1'+rune(i%3))
 		r.write("aws/config", "[profile dev]\nregion = "+want+"\n")
 		if got := region(); got != want {
@@ -110,6 +110,46 @@ func TestF40EditsThatHide(t *testing.T) {
 	}
 	if p := r.status().Problems; len(p) != 0 {
 		t.Errorf("after chmod: %+v", p)
+	}
+}
+
+// TestF40WrittenInPlace: a request that comes while somebody writes a file
+// sees the whole of it, be it cut off first or moved away.
+func TestF40WrittenInPlace(t *testing.T) {
+	r := free(t)
+	defer func() { r.tasks.close() }()
+	path, text := r.path("aws/config"), chainConfig("")
+	for name, begin := range map[string]func() error{
+		"cut off":    func() error { return os.Truncate(path, 0) },
+		"moved away": func() error { return os.Rename(path, path+"~") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				r.write("aws/config", text)
+				mustPlan(t, r, "one")
+				begun := time.Now()
+				if err := begin(); err != nil {
+					t.Fatal(err)
+				}
+				took := make(chan time.Duration, 1)
+				time.AfterFunc(moment/10, func() {
+					r.write("aws/config", text)
+					took <- time.Since(begun)
+				})
+				pl, err := r.planner()
+				if err == nil {
+					_, err = pl.plan("one")
+				}
+				if <-took > moment/2 {
+					continue // the machine was busy: that was no moment
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			t.Error("the machine never was fast enough to tell")
+		})
 	}
 }
 
