@@ -33,6 +33,10 @@ func (b *Broker) opExplain(ctx context.Context, _ ipc.Request, c conversation) (
 		return nil, err
 	}
 	_, x.Wired = pl.aws.Helper(p.profile)
+	if source, pos, found := pl.aws.SourceInCredentials(p.profile); found {
+		x.Outranked = pos.String()
+		remark(x, "%s: %s outranks broker: SDKs use it, and broker exec refuses but with --mode env", pos, source)
+	}
 	x.Key = p.key.key(p.owner)
 	x.Cannot = append(x.Cannot, p.limits()...)
 	b.explainCalls(ctx, p, x)
@@ -151,7 +155,7 @@ func (b *Broker) explainNotes(p *plan, x *ipc.Explanation) {
 	if p.id.serial != "" && p.id.serial != p.key.SerialNumber {
 		remark(x, "the MFA device is not the one recorded with the key: IAM is asked first whether it is the user's")
 	}
-	if !x.Wired {
+	if !x.Wired && x.Outranked == "" {
 		remark(x, "the AWS config does not send SDKs to broker for profile %s: broker exec does", p.profile)
 	}
 }

@@ -128,7 +128,7 @@ func (a *app) exec(ctx context.Context, opts execOptions) error {
 	if !slices.Contains(serves.Profiles, profile) {
 		return a.unserved(config, profile)
 	}
-	if err := checkOutranked(config, profile); err != nil {
+	if err := a.checkOutranked(config, profile); err != nil {
 		return err
 	}
 	path, err := lookPath(argv[0])

@@ -103,6 +103,8 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 		a.printf("next: broker unlock\n")
 	case len(s.Pending) > 0:
 		a.printf("next: broker mfa\n")
+	case s.Backend == "" && len(s.Problems) == 0:
+		a.printf("next: broker init\n")
 	case len(s.Keys) == 0 && len(s.Problems) == 0:
 		a.printf("next: broker add default\n")
 	}

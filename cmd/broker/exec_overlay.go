@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"credbroker/internal/atomicfile"
@@ -58,15 +59,21 @@ func samePath(a, b string) bool {
 // checkOutranked refuses to start a child that would take the profile's
 // credentials from ~/.aws/credentials: SDKs prefer what stands there to the
 // config file, whatever that says.
-func checkOutranked(config *awsconfig.Config, profile string) error {
+func (a *app) checkOutranked(config *awsconfig.Config, profile string) error {
 	key, pos, found := config.SourceInCredentials(profile)
 	if !found {
 		return nil
 	}
+	hint := "remove the section [%s] from that file once its key is stored: broker add %[1]s"
+	if !strings.HasPrefix(key, "aws_") { // no key pair: a role, for one
+		hint = "move what stands in the section [%s] to its profile in the AWS config, or hand credentials over: broker exec --mode env %[1]s"
+	} else if keys, err := a.storedKeys(); err == nil && keys[profile] != "" {
+		hint = "its key is stored: remove the section [%s] from that file, or hand credentials over: broker exec --mode env %[1]s"
+	}
 	return &ipc.Error{
 		Code:    ipc.CodeRefused,
 		Message: fmt.Sprintf("%s: %s of profile %s outranks broker: a child would use it", pos, key, profile),
-		Hint:    fmt.Sprintf("remove the section [%s] from that file once its key is stored: broker add %s", profile, profile),
+		Hint:    fmt.Sprintf(hint, profile),
 	}
 }
 

@@ -25,6 +25,10 @@ func (a *app) printExplanation(x ipc.Explanation, now time.Time) {
 	a.paragraph("note", x.Notes...)
 	a.printf("\n")
 	a.printSettings(x)
+	if x.Outranked != "" {
+		a.printf("next: broker exec --mode env %s -- COMMAND\n", x.Profile)
+		return
+	}
 	a.printf("next: broker exec %s -- COMMAND\n", x.Profile)
 }
 

@@ -17,6 +17,9 @@ type Explanation struct {
 	AWSCredentialsFile string `json:"awsCredentialsFile"`
 	// Wired says that the AWS files make SDKs ask broker for the profile.
 	Wired bool `json:"wired"`
+	// Outranked is the place, file:line, of what SDKs take before all that
+	// broker can offer them in a file; empty: there is none.
+	Outranked string `json:"outranked,omitempty"`
 	// Key is the long-lived key at the root; Key.Profile is where it is stored.
 	Key   Key           `json:"key"`
 	Calls []PlannedCall `json:"calls"` // in the order of calling

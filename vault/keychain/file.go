@@ -160,7 +160,11 @@ func (b *file) checkPassphrase(create bool) error {
 	if !opened {
 		e := &vault.Error{Kind: vault.ErrWrongPassphrase, Text: b.opener + " does not open the vault in " + b.dir}
 		if b.typed() {
-			e.Hint = "try again with the passphrase that was chosen when the vault was made: broker unlock"
+			again := "broker unlock"
+			if create {
+				again = "broker init --backend file"
+			}
+			e.Hint = "try again with the passphrase that was chosen when the vault was made: " + again
 		}
 		return e
 	}
