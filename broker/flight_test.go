@@ -270,6 +270,25 @@ func TestCancelDuringACall(t *testing.T) {
 	})
 }
 
+// TestCancelThatCameTooLate: a code that AWS takes after the cancellation is
+// not said to be cancelled.
+func TestCancelThatCameTooLate(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		c := r.helper("dev")
+		synctest.Wait()
+		r.aws.takes(5 * time.Second)
+		m := r.mfa(r.aws.code(annMFA, 0))
+		synctest.Wait()
+		if got := do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Cancel: true}); len(got.Cancelled) != 0 {
+			t.Errorf("said to be cancelled: %+v", got.Cancelled)
+		}
+		c.document(t)
+		if <-m.done; m.err != nil {
+			t.Errorf("mfa: %v", m.err)
+		}
+	})
+}
+
 func TestCoolDownEnds(t *testing.T) {
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		c := r.helper("dev")

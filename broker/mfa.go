@@ -26,26 +26,12 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 	if err != nil {
 		return nil, err
 	}
-	result := ipc.MFAResult{Answered: []ipc.Pending{}, Cancelled: []ipc.Pending{}}
 	switch {
 	case params.Cancel:
 		if len(pending) == 0 {
 			return nil, notPending()
 		}
-		// All at once: one that ends hands its device to the next, which would
-		// ask before it is told.
-		for _, f := range pending {
-			result.Cancelled = append(result.Cancelled, b.describe(f))
-			f.end(cancelled(f.plan))
-		}
-		for _, f := range pending {
-			select {
-			case <-f.done:
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-		return result, nil
+		return b.cancelAll(ctx, pending)
 	case len(pending) == 0 && p == nil:
 		return nil, notPending()
 	case params.Code == "" && !c.CanAsk() && (p == nil || p.id.serial != ""):
@@ -53,7 +39,7 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 	case len(pending) == 0:
 		f, err := b.prime(ctx, p)
 		if err != nil || f == nil {
-			return result, err
+			return noResult(), err
 		}
 		pending = []*flight{f}
 	}
@@ -63,10 +49,38 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 	return b.answerAll(ctx, pending, params.Code, callerOf(r, c))
 }
 
+// noResult is where a result begins: its lists are never null.
+func noResult() ipc.MFAResult {
+	return ipc.MFAResult{Answered: []ipc.Pending{}, Cancelled: []ipc.Pending{}}
+}
+
+// cancelAll cancels flights, all at once: one that ends hands its device to the
+// next, which would ask before it is told. A flight whose code AWS has already
+// is not cancelled if AWS takes it.
+func (b *Broker) cancelAll(ctx context.Context, pending []*flight) (any, error) {
+	result := noResult()
+	var were []ipc.Pending
+	for _, f := range pending {
+		were = append(were, b.describe(f))
+		f.end(cancelled(f.plan))
+	}
+	for i, f := range pending {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if f.err != nil {
+			result.Cancelled = append(result.Cancelled, were[i])
+		}
+	}
+	return result, nil
+}
+
 // answerAll brings a code to one flight, or lets each of them ask through the
 // conversation.
 func (b *Broker) answerAll(ctx context.Context, pending []*flight, code string, answers caller) (any, error) {
-	result := ipc.MFAResult{Answered: []ipc.Pending{}, Cancelled: []ipc.Pending{}}
+	result := noResult()
 	answers.answers = true
 	for len(pending) > 0 {
 		f := b.nextInTurn(pending)
