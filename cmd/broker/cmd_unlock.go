@@ -4,12 +4,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,6 +26,10 @@ const tries = 3
 
 // maxPassphrase is the longest passphrase, in bytes.
 const maxPassphrase = 1024
+
+// unlockGrace is how long a broker unlock that another command runs has to end
+// when that is interrupted.
+const unlockGrace = 5 * time.Second
 
 // unlockResult is the JSON of broker unlock.
 type unlockResult struct {
@@ -206,8 +212,10 @@ func (a *app) unlocked(ctx context.Context, f func() error) error {
 	cmd := exec.CommandContext(ctx, path, "unlock")
 	cmd.Env = daemonEnv(a.env)             // where things are, and nothing more
 	cmd.Stdout, cmd.Stderr = nil, a.stderr // its output is not this command's
+	// It has turned the terminal's echo off, and is to turn it on again.
+	cmd.Cancel, cmd.WaitDelay = func() error { return askToEnd(cmd.Process) }, unlockGrace
 	if cmd.Run() != nil {
-		return err // why not it has said itself
+		return cmp.Or(ctx.Err(), err) // why not it has said itself
 	}
 	return f()
 }

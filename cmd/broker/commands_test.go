@@ -305,10 +305,14 @@ func cmdPTY(ts *testscript.TestScript, neg bool, args []string) {
 		_ = cmd.Process.Kill() // the dialogue went wrong
 	}
 	err = cmd.Wait()
+	echo := screen.echoes()
 	screen.close()
 	fmt.Fprint(ts.Stdout(), strings.ReplaceAll(screen.text(), "\r\n", "\n"))
 	if problem != nil {
 		ts.Fatalf("%v; the terminal shows:\n%s", problem, screen.text())
+	}
+	if !echo {
+		ts.Fatalf("the terminal's echo stays off")
 	}
 	checkStatus(ts, err, want)
 }

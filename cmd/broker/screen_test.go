@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 // screen is the user's side of a terminal.
@@ -55,6 +56,17 @@ func (s *screen) close() {
 	})
 	_ = s.file.Close() // nothing is written any more
 	<-s.done
+}
+
+// echoes reports whether the terminal shows what is typed.
+func (s *screen) echoes() bool {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var mode *unix.Termios
+	cerr := raw.Control(func(fd uintptr) { mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	return cerr == nil && err == nil && mode.Lflag&unix.ECHO != 0
 }
 
 func (s *screen) text() string {

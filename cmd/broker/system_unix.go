@@ -5,6 +5,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -37,6 +38,9 @@ func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true
 // become replaces this process by the program at path. It returns only if that
 // fails.
 func become(path string, argv, env []string) error { return syscall.Exec(path, argv, env) }
+
+// askToEnd asks a process to end, and gives it the time to clean up.
+func askToEnd(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
 
 // shell is the program that exec runs when it is given none.
 func shell(getenv func(string) string) string { return orText(getenv("SHELL"), "/bin/sh") }

@@ -55,6 +55,10 @@ func detach(cmd *exec.Cmd) {
 	}
 }
 
+// askToEnd leaves a process that shares our console alone: what interrupted us,
+// Ctrl-C, has reached it too.
+func askToEnd(*os.Process) error { return nil }
+
 // breakaway is the flag by which a process leaves our job, if that lets it: an
 // editor's terminal ends all of its job with the window.
 func breakaway() uint32 {
