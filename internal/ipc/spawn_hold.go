@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"syscall"
 )
 
@@ -32,6 +34,9 @@ func (w WorkerCommand) Start(ctx context.Context, op string, params any, args ..
 		cmd.Env = []string{} // nil would hand ours on
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := keepInherited(); err != nil {
+		return &Error{Code: CodeInternal, Message: fmt.Sprintf("start worker for %s: %v", op, err), cause: err}
+	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return &Error{Code: CodeInternal, Message: fmt.Sprintf("start worker for %s: %v", op, err), cause: err}
@@ -57,4 +62,25 @@ func (w WorkerCommand) Start(ctx context.Context, op string, params any, args ..
 	_ = cmd.Process.Kill() // it may be on its way out
 	_ = cmd.Wait()         // what counts is its answer
 	return err
+}
+
+// keepInherited keeps from who is started what this process was started with
+// beside its three standard files: a lock that a script has taken, a pipe whose
+// end somebody waits for. They are what has no close-on-exec, which everything
+// that Go opens has.
+func keepInherited() error {
+	dir := "/proc/self/fd"
+	if runtime.GOOS != "linux" {
+		dir = "/dev/fd"
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("list open files: %w", err)
+	}
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd) // of the directory's own, which is closed, nothing comes
+		}
+	}
+	return nil
 }

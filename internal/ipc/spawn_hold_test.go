@@ -39,6 +39,12 @@ func noted(t *testing.T, pids string) int {
 // What Start leaves behind goes on, in a session of its own.
 func TestStartedWorkerStays(t *testing.T) {
 	w, pids := worker(t, "worker-stays", &logBuffer{})
+	lock := filepath.Join(t.TempDir(), "lock") // what a script has open when it runs broker unlock
+	fd, err := unix.Open(lock, unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written
 	if err := w.Start(t.Context(), OpHold, HoldParams{Key: secret.New(canary)}, "hold"); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +57,15 @@ func TestStartedWorkerStays(t *testing.T) {
 		data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
 		if err != nil || strings.Contains(string(data), canary) {
 			t.Errorf("%s: %v, or it holds the secret", name, err)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range files {
+		if to, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "fd", f.Name())); err == nil && to == lock {
+			t.Errorf("it has the caller's file open, as %s", f.Name())
 		}
 	}
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
