@@ -23,6 +23,9 @@ const minPassphrase = 8
 // standard input is no terminal nobody sits there, whatever terminal there is.
 func (a *app) newPassphrase(ctx context.Context, o initOptions) (secret.String, error) {
 	if o.passphraseStdin {
+		if err := secret.HideProcess(); err != nil {
+			return secret.String{}, err
+		}
 		passphrase, err := passphraseFrom(a.stdin)
 		if err == nil && short(passphrase) {
 			err = usagef("the passphrase has fewer than %d characters", minPassphrase)
