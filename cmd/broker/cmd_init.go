@@ -306,7 +306,8 @@ func (a *app) probe(ctx context.Context, store ipc.Store) error {
 const maxConfig = 1 << 20
 
 // writeSettings adds settings to broker's config, and leaves what the user has
-// written there as it stands.
+// written there as it stands. A store that was pinned while this init waited for
+// its user stays pinned.
 func writeSettings(path string, s awsconfig.Settings) error {
 	text, err := awsconfig.Render(s)
 	if err != nil {
@@ -315,6 +316,17 @@ func writeSettings(path string, s awsconfig.Settings) error {
 	before, err := atomicfile.Read(path, maxConfig)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("write config: %w", err)
+	}
+	now, err := awsconfig.ParseSettings(path, before)
+	if err != nil {
+		return err
+	}
+	if now.Vault.Backend != "" {
+		return &ipc.Error{
+			Code:    ipc.CodeRefused,
+			Message: fmt.Sprintf("another broker init has pinned the store to %s in %s meanwhile", now.Vault.Backend, path),
+			Hint:    "nothing was changed there: see what is pinned with broker init",
+		}
 	}
 	if len(before) > 0 {
 		_, sections, _ := strings.Cut(string(text), "\n") // the first line is a comment
