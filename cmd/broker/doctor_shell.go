@@ -78,20 +78,10 @@ func (d *doctor) checkEndpoint(context.Context) string {
 			"if AWS is behind it, set https_proxy in [aws] of "+d.places.ConfigFile)
 	}
 	if own := orText(d.settings.AWS.STSEndpointURL, d.settings.AWS.EndpointURL); own != "" {
-		d.note("broker sends requests to "+shownURL(own)+", as "+d.places.ConfigFile+" says", "")
+		d.note("broker sends requests to "+orText(shownURL(own), "a place of its own")+", as "+d.places.ConfigFile+" says", "")
 		return "broker's own"
 	}
 	return "AWS's own"
-}
-
-// shownURL returns a URL without what a user may have put before its host.
-func shownURL(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return ""
-	}
-	host, _, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host[strings.LastIndexByte(host, '@')+1:]
 }
 
 // checkProfiles says of each profile whether broker serves it, and why not.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strings"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -18,10 +19,15 @@ func (a *app) proxyVariable() string {
 }
 
 // shownProxy returns the URL of a proxy without what opens it.
-func shownProxy(proxy string) string {
-	u, err := url.Parse(proxy)
-	if err != nil || u.Host == "" {
-		return "a proxy"
+func shownProxy(proxy string) string { return orText(shownURL(proxy), "a proxy") }
+
+// shownURL returns a URL without what a user may have put before its host, or
+// "" if that cannot be told from the host: a password that holds a character
+// which it should not may have part of itself in any place.
+func shownURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Host == "" || strings.Count(text, "@") > 1 || u.User == nil && strings.Contains(text, "@") {
+		return ""
 	}
 	return u.Scheme + "://" + u.Host
 }

@@ -101,6 +101,34 @@ func TestWithHint(t *testing.T) {
 	}
 }
 
+// TestP33URLsWithoutPasswords: a password that was not escaped, as in so many
+// shells, does not show either, in whatever part of the URL it ends up.
+func TestP33URLsWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"http://proxy.example.com:3128/":    "http://proxy.example.com:3128",
+		"https://ann:secret@h:8080/x?y#z":   "https://h:8080",
+		"http://[::1]:3128":                 "http://[::1]:3128",
+		"http://ann:12/secret@h":            "",
+		"http://ann:sec/ret@h":              "",
+		"http://ann:12?secret@h":            "",
+		"http://ann:12#secret@h":            "",
+		"http://ann:sec@ret@h":              "",
+		"http://ann:sec%zzret@h":            "",
+		"ann:secret@h:80":                   "",
+		"//ann:secret@h":                    "",
+		"proxy.example.com:3128":            "",
+		"http://ann:secret@h/ann:secret@h2": "",
+	} {
+		if got := shownURL(text); got != want {
+			t.Errorf("%s is shown as %q, want %q", text, got, want)
+		}
+	}
+	if got := shownProxy("http://ann:12/secret@h"); got != "a proxy" {
+		t.Errorf("a proxy is shown as %q", got)
+	}
+}
+
 func TestSpan(t *testing.T) {
 	for _, test := range []struct {
 		d    time.Duration
