@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ownFiles lists the open files of the process that looks.
+const ownFiles = "/dev/fd"
+
 // awaitExit waits until the child pid has exited, and leaves it to be waited
 // for: its number stays taken. It is kqueue(2) that tells, since waitid(2) of
 // macOS also returns for a process that was merely stopped (golang/go#19314).

@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ownFiles lists the open files of the process that looks.
+const ownFiles = "/proc/self/fd"
+
 // awaitExit waits until the child pid has exited, and leaves it to be waited
 // for: its number stays taken.
 func awaitExit(pid int) error {

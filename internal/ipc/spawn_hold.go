@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"syscall"
 )
@@ -69,11 +68,7 @@ func (w WorkerCommand) Start(ctx context.Context, op string, params any, args ..
 // end somebody waits for. They are what has no close-on-exec, which everything
 // that Go opens has.
 func keepInherited() error {
-	dir := "/proc/self/fd"
-	if runtime.GOOS != "linux" {
-		dir = "/dev/fd"
-	}
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(ownFiles)
 	if err != nil {
 		return fmt.Errorf("list open files: %w", err)
 	}
