@@ -78,6 +78,7 @@ type fakeAWS struct {
 	identity ipc.Identity
 	devices  []string
 	items    map[string]bool // deleted
+	silent   []bool          // of each Delete
 	inputs   []AssumeRoleInput
 	sources  []string
 	params   []ipc.SessionTokenParams
@@ -201,6 +202,9 @@ func (f *fakeAWS) ListMFADevices(ctx context.Context, _ ipc.ItemParams) (ipc.MFA
 }
 
 func (f *fakeAWS) Delete(ctx context.Context, p ipc.ItemParams) error {
+	f.mu.Lock()
+	f.silent = append(f.silent, p.Store.Silent)
+	f.mu.Unlock()
 	if err := f.enter(ctx, "Delete", p.Item); err != nil {
 		return err
 	}

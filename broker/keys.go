@@ -154,7 +154,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 		return nil, err
 	}
 	d := doomed{params.Profile, key.AccessKeyID, key.Item}
-	if err := b.deleteItem(ctx, d); err != nil {
+	if err := b.deleteItem(ctx, d, false); err != nil {
 		if hasCode(err, ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainGone, ipc.CodeWrongPassphrase,
 			ipc.CodeDiskFull, ipc.CodeReadOnly) {
 			// The store did nothing: the key stays, and no later start may
@@ -184,10 +184,13 @@ func (s *state) spare(item string) {
 	s.Doomed = slices.DeleteFunc(s.Doomed, func(d doomed) bool { return d.Item == item })
 }
 
-// deleteItem deletes one item from the vault and then from the index.
-func (b *Broker) deleteItem(ctx context.Context, d doomed) error {
+// deleteItem deletes one item from the vault and then from the index. silent
+// is for when no user waits for it, who could be asked to unlock the vault.
+func (b *Broker) deleteItem(ctx context.Context, d doomed, silent bool) error {
+	store := b.files.current().store(b.opts)
+	store.Silent = silent
 	err := b.opts.Worker.Delete(context.WithoutCancel(ctx), ipc.ItemParams{
-		Store: b.files.current().store(b.opts), Item: d.Item, Profile: d.Profile, AccessKeyID: d.AccessKeyID,
+		Store: store, Item: d.Item, Profile: d.Profile, AccessKeyID: d.AccessKeyID,
 		AWS: ipc.AWS{Region: "us-east-1"}, // a worker wants one, though nothing is called
 	})
 	if err != nil {
@@ -203,13 +206,14 @@ func (b *Broker) deleteItem(ctx context.Context, d doomed) error {
 }
 
 // deleteDoomed finishes what was marked. What cannot be deleted now is tried
-// again later.
+// again later, and so no dialog may come up for it: each minute there would be
+// another one.
 func (b *Broker) deleteDoomed(ctx context.Context) {
 	if b.opened() != nil {
 		return
 	}
 	for _, d := range b.index.doomed() {
-		if err := b.deleteItem(ctx, d); err != nil {
+		if err := b.deleteItem(ctx, d, true); err != nil {
 			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "item not deleted yet", slog.String("profile", d.Profile),
 				slog.String("access_key_id", d.AccessKeyID), slog.Any("error", err))
 		}

@@ -5,6 +5,7 @@ package broker
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -165,6 +166,9 @@ func TestRemove(t *testing.T) {
 		r.deleteDoomed(t.Context())
 		if len(r.status().Keys) != 0 {
 			t.Error("the removal was not finished")
+		}
+		if want := []bool{false, false, true}; !slices.Equal(r.aws.silent, want) {
+			t.Errorf("deleted silently: %t, want %t", r.aws.silent, want)
 		}
 		wantCode(t, "mint", waitErr(r.helper("dev")), ipc.CodeNoKey)
 	})

@@ -112,6 +112,7 @@ func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Ba
 			PassphraseFile: store.PassphraseFile,
 			Key:            askHolder(store.Holder),
 			Create:         create,
+			Silent:         store.Silent,
 			Bus:            bus,
 			Keychain:       store.Keychain,
 			Home:           os.Getenv("HOME"),

@@ -33,6 +33,9 @@ type Store struct {
 	Service        string `json:"service,omitempty"`        // secret-service: bus address
 	Program        string `json:"program,omitempty"`        // pass: absolute path of the program
 	GnuPGHome      string `json:"gnupgHome,omitempty"`      // pass: absolute; empty = GnuPG's own choice
+	// Silent says that nobody waits for this: a store that is locked is left so,
+	// without a dialog. That of macOS cannot be told.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // AWS says how to reach AWS for one call.

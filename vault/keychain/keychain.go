@@ -45,6 +45,9 @@ type Config struct {
 	// and the folder and canary of "pass", where they are missing. No other
 	// store is ever created.
 	Create bool
+	// Silent leaves a store that is locked as it is: Open shows no dialog, and
+	// wraps vault.ErrLocked. The keychain of macOS shows its own all the same.
+	Silent bool
 	// Bus is the session bus that this process was started with; it cannot be
 	// changed afterwards. Empty: none.
 	Bus string

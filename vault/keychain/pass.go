@@ -51,7 +51,7 @@ func openPass(ctx context.Context, c Config) (vault.Backend, error) {
 		}
 		err := s.unlocked(quick)
 		locked := errors.Is(err, vault.ErrLocked)
-		if locked {
+		if locked && !c.Silent {
 			err = nil
 		}
 		return locked, err

@@ -100,7 +100,11 @@ func TestF17PassAsks(t *testing.T) {
 		t.Error("the user was asked again")
 	}
 	s.Lock()
-	c.Session = nil
+	c.Silent = true
+	if _, err := keychain.Open(t.Context(), c); !errors.Is(err, vault.ErrLocked) || s.Asked() != before {
+		t.Errorf("where nobody waits: %v, asked %t; want ErrLocked, and nobody asked", err, s.Asked() != before)
+	}
+	c.Silent, c.Session = false, nil
 	s.Answer(vaulttest.AnswerCancel)
 	if _, err := keychain.Open(t.Context(), c); !errors.Is(err, vault.ErrLocked) || !strings.Contains(err.Error(), "cannot ask") {
 		t.Errorf("without a place for a dialog: %v, want ErrLocked", err)

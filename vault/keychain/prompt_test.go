@@ -84,6 +84,24 @@ func TestF18PromptDismissed(t *testing.T) {
 	}
 }
 
+// Where nobody waits, nobody is asked.
+func TestF17NoPromptWhenSilent(t *testing.T) {
+	f := startService(t)
+	asked := make(chan bool, 1)
+	f.OnPrompt(func() {
+		asked <- true
+		f.Complete(true)
+	})
+	c := serviceConfig()
+	c.Silent = true
+	if _, err := keychain.Open(t.Context(), c); !errors.Is(err, vault.ErrLocked) {
+		t.Errorf("open: %v, want ErrLocked", err)
+	}
+	if len(asked) != 0 {
+		t.Error("a dialog came up")
+	}
+}
+
 // A service that says that it was answered, and stays locked.
 func TestPromptAnsweredInVain(t *testing.T) {
 	f := startService(t)

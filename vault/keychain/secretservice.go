@@ -55,7 +55,10 @@ func openSecretService(ctx context.Context, c Config) (vault.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if locked {
+	switch {
+	case locked && c.Silent:
+		return nil, errKeyringLocked()
+	case locked:
 		if err := unlock(ctx, c, s.bus, s.collection); err != nil {
 			return nil, err
 		}
@@ -214,9 +217,13 @@ func (s *secretService) find(ctx context.Context, name string) ([]dbus.ObjectPat
 func (s *secretService) unlocked(ctx context.Context) error {
 	locked, err := property[bool](ctx, s.bus, s.collection, collIface, "Locked")
 	if err == nil && locked {
-		err = &vault.Error{Kind: vault.ErrLocked, Text: "the default keyring is locked"}
+		err = errKeyringLocked()
 	}
 	return err
+}
+
+func errKeyringLocked() error {
+	return &vault.Error{Kind: vault.ErrLocked, Text: "the default keyring is locked"}
 }
 
 // library runs one call of the library.
