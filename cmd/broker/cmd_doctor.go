@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -63,6 +64,8 @@ type doctor struct {
 	files    awsconfig.Files    // the caller's
 	config   *awsconfig.Config  // of files; nil if they cannot be read
 	keys     map[string]string  // profile → access key ID
+	unset    bool               // settings could not be read
+	unlisted bool               // keys could not be read
 	findings []finding          // of the check that runs
 }
 
@@ -124,15 +127,28 @@ func (d *doctor) examine(ctx context.Context) diagnosis {
 		{"profiles", d.checkProfiles},
 	} {
 		d.findings = []finding{}
-		done := checked{Name: c.name, OK: true, Summary: c.check(ctx)}
+		done := checked{Name: c.name, Summary: c.check(ctx)}
 		done.Findings = d.findings
-		for _, f := range d.findings {
-			done.OK = done.OK && f.Level != levelProblem
-		}
-		result.OK = result.OK && done.OK
 		result.Checks = append(result.Checks, done)
 	}
+	result.sayOnce()
 	return result
+}
+
+// sayOnce drops what an earlier check says in the words of a later one, which
+// knows better what it is of: brokerd complains of files that doctor reads too.
+func (d *diagnosis) sayOnce() {
+	said := map[string]bool{}
+	for i := len(d.Checks) - 1; i >= 0; i-- {
+		c := &d.Checks[i]
+		c.Findings = slices.DeleteFunc(c.Findings, func(f finding) bool { return said[f.text()] })
+		c.OK = true
+		for _, f := range c.Findings {
+			said[f.text()] = true
+			c.OK = c.OK && f.Level != levelProblem
+		}
+		d.OK = d.OK && c.OK
+	}
 }
 
 func (d diagnosis) problems() int {

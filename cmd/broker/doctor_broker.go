@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"credbroker/internal/awsconfig"
@@ -42,13 +45,27 @@ func (d *doctor) checkConfig(context.Context) string {
 	s, err := awsconfig.LoadSettings(d.places.ConfigFile)
 	if err != nil {
 		d.failed(levelProblem, err)
-		return ""
+		d.unset = true
+	} else {
+		d.settings = s
 	}
-	d.settings = s
-	if d.keys, err = d.storedKeys(); err != nil {
+	d.keys, err = d.storedKeys()
+	if err == nil && d.indexGone() {
+		err = errorf(ipc.CodeIndexLost, "read the index of stored keys: %s is missing", d.places.StateFile)
+	}
+	if err != nil {
 		d.failed(levelProblem, err)
+		d.unlisted = true
 	}
 	return fmt.Sprintf("%s, %s", d.places.ConfigFile, count(len(d.keys), "stored key"))
+}
+
+// indexGone reports whether there was an index, and there is none: brokerd
+// leaves a mark beside the first that it writes.
+func (d *doctor) indexGone() bool {
+	_, err := os.Lstat(d.places.StateFile)
+	_, mark := os.Lstat(filepath.Join(d.places.StateDir, "initialised"))
+	return errors.Is(err, fs.ErrNotExist) && mark == nil
 }
 
 // checkStore writes, reads and deletes an item, as every add does.
@@ -57,6 +74,9 @@ func (d *doctor) checkStore(ctx context.Context) string {
 		d.note(missingStore, "")
 	}
 	backend := d.settings.Vault.Backend
+	if d.unset {
+		return "not tried: broker's config, which names it, cannot be read"
+	}
 	if backend == "" {
 		d.problem("no store for keys is chosen", "choose one: broker init")
 		return ""

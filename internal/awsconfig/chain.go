@@ -124,7 +124,11 @@ func (w *walk) enter(name string, at Pos) error {
 	if len(w.seen) == 1 {
 		return w.config.noProfile(name)
 	}
-	return errorAt(at, CodeNoProfile, "profile %s is the source of profile %s and does not exist", show(name), show(w.seen[len(w.seen)-2]))
+	err := errorAt(at, CodeNoProfile, "profile %s is the source of profile %s and does not exist", show(name), show(w.seen[len(w.seen)-2]))
+	if near, ok := w.config.near(name); ok {
+		return err.hint("did you mean %s? To list the profiles: broker config list", show(near))
+	}
+	return err
 }
 
 // roleSource returns where a profile with a role_arn gets the credentials to

@@ -224,14 +224,15 @@ func TestP49ProfileNames(t *testing.T) {
 
 func TestNoProfileNamesTheNearest(t *testing.T) {
 	t.Parallel()
-	config := mustLoad(t, "[profile staging]\n[profile prod-eu]\n[default]\n", "")
+	config := mustLoad(t, "[profile misled]\nsource_profile = prod-uk\nrole_arn = arn:aws:iam::111122223333:role/r\n[profile staging]\n[profile prod-eu]\n[default]\n", "")
 	for _, test := range []struct{ name, want string }{
 		{"stagin", "did you mean staging? To list the profiles: broker config list"},
 		{"prod-us", "did you mean prod-eu? To list the profiles: broker config list"},
+		{"misled", "did you mean prod-eu? To list the profiles: broker config list"},
 		{"nobody", "list the profiles: broker config list"},
 		{strings.Repeat("x", 10_000), "list the profiles: broker config list"},
 	} {
-		_, err := config.Resolved(test.name)
+		_, err := config.Chain(test.name, vault(nil))
 		var failure *Error
 		if !errors.As(err, &failure) || failure.Hint != test.want {
 			t.Errorf("Resolved(%.20s): %+v, want the hint %q", test.name, err, test.want)
