@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ const (
 	// in vain. A network that is back must not be waited for: a minute is what
 	// a user calls broken.
 	firstPause, longestPause = 5 * time.Second, 30 * time.Second
-	// outageMemory is how long status shows a failure that nothing followed.
+	// outageMemory is how long a failure is remembered that nothing followed.
 	outageMemory = 10 * time.Minute
 )
 
@@ -134,15 +135,17 @@ func isAnswer(err error) bool {
 		ipc.CodeAWSFailed, ipc.CodeMFAWrong, ipc.CodeMFASerial)
 }
 
-// outagesLocked describes the outages for status, and forgets what is old.
+// forgetOutagesLocked forgets failures that are old, and that nothing followed.
+func (b *Broker) forgetOutagesLocked() {
+	now := b.opts.Clock.Boot()
+	maps.DeleteFunc(b.breakers, func(_ path, o *breaker) bool { return now-o.last > outageMemory })
+}
+
+// outagesLocked describes the outages for status.
 func (b *Broker) outagesLocked(ctx context.Context) []ipc.Outage {
 	list := []ipc.Outage{}
 	now := b.opts.Clock.Boot()
 	for key, o := range b.breakers {
-		if now-o.last > outageMemory {
-			delete(b.breakers, key)
-			continue
-		}
 		out := ipc.Outage{
 			AccessKeyID: key.accessKeyID, Failures: o.failures, Since: o.since, Code: o.err.Code, Message: o.err.Message,
 		}

@@ -195,3 +195,23 @@ func TestRoleRefusesALength(t *testing.T) {
 		}
 	})
 }
+
+// TestLongerAskThatCameTooLate: who joins while a code is on its way for a
+// shorter session is asked for one more.
+func TestLongerAskThatCameTooLate(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		c := r.foreground("dev")
+		<-c.prompts
+		r.aws.takes(5 * time.Second)
+		c.answers <- r.aws.code(annMFA, 0)
+		synctest.Wait()
+		long := r.lasting("dev", 24*time.Hour, 22*time.Hour, ipc.AskTerminal)
+		wantLife(t, r, "the first", c.document(t), 12*time.Hour)
+		select {
+		case <-long.prompts:
+			long.answers <- r.aws.code(annMFA, 1)
+		case <-long.done:
+		}
+		wantLife(t, r, "who wants a day", long.document(t), 24*time.Hour)
+	})
+}

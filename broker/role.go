@@ -49,7 +49,11 @@ func (b *Broker) renewSoon(ctx context.Context, p *plan, c caller) (*entry, erro
 		return nil, err
 	}
 	if p.want.insists || b.lastValid(p) == nil {
-		return b.renew(ctx, p, c)
+		e, err := b.renew(ctx, p, c)
+		if err == nil && p.want.insists && e.asked < p.want.life {
+			return b.renew(ctx, p, c) // the code was on its way when we said for how long
+		}
+		return e, err
 	}
 	soon, stop := context.WithTimeout(ctx, renewPatience)
 	defer stop()

@@ -125,10 +125,11 @@ func hashOf(parts ...any) roleKey {
 	return roleKey(h.Sum(nil))
 }
 
-// sweep drops what has expired.
+// sweep drops what has expired, and what is out of date.
 func (b *Broker) sweep() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forgetOutagesLocked()
 	for id, e := range b.sessions {
 		if !e.valid(b.opts.Clock) {
 			delete(b.sessions, id)
