@@ -22,6 +22,8 @@ const (
 	// maxCommands is how often one flight runs it: a second time for a code
 	// that was wrong or used, at the next time step. Then people are asked.
 	maxCommands = 2
+	// timeStep is the step of TOTP (RFC 6238, section 4.1).
+	timeStep = 30 * time.Second
 	// maxCommandOutput is far more than a code and its newline.
 	maxCommandOutput = 256
 )
@@ -62,6 +64,12 @@ func (f *flight) runCommand(ctx context.Context, reason string) (string, error) 
 		b.mu.Unlock()
 	}
 	return code, err
+}
+
+// untilStepAfter returns how long it is from now to the time step after that
+// of at; 0 if it has begun.
+func untilStepAfter(at, now time.Time) time.Duration {
+	return max(at.Truncate(timeStep).Add(timeStep).Sub(now), 0)
 }
 
 // commandEnviron returns what mfa_command is started with, and, for the log and

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"credbroker/internal/ipc"
 )
@@ -261,10 +260,4 @@ func answerLater(p *plan) string {
 // isCode reports whether text is a code: six ASCII digits.
 func isCode(text string) bool {
 	return len(text) == 6 && strings.Trim(text, "0123456789") == ""
-}
-
-// untilStepAfter returns how long it is from now to the time step after that
-// of at; 0 if it has begun.
-func untilStepAfter(at, now time.Time) time.Duration {
-	return max(at.Truncate(timeStep).Add(timeStep).Sub(now), 0)
 }
