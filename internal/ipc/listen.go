@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -31,7 +30,7 @@ type ListenOptions struct {
 	// a pipe, \\.\pipe\NAME, and that is the directory of LockFile.
 	Socket, LockFile string
 	Name             string // "brokerd 1.2.0", for messages
-	Log              *slog.Logger
+	Log              Logger
 	// MaxConversations bounds the conversations at one time; see guests for
 	// what happens to more. 0 is 1024. It is lowered where the limit of open
 	// files is lower.

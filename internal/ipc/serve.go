@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -47,7 +46,7 @@ var (
 // server is what the conversations of one process have in common.
 type server struct {
 	name   string // "brokerd 1.2.0"
-	log    *slog.Logger
+	log    Logger
 	budget chan struct{} // see lineReader; nil is no limit
 	pid    int           // to be ended when it is the older side; 0: by nobody
 	// protocol is the newest version that is served; the one before is, too.
@@ -67,7 +66,7 @@ func (s server) begin(c *Conversation, line []byte) error {
 // ServeConn has one conversation on conn and closes it. The caller vouches for
 // the peer; Listener does this for real clients, and tests use it in memory.
 func ServeConn(ctx context.Context, conn net.Conn, peer Peer, h Handler) {
-	s := server{name: "brokerd", log: slog.New(slog.DiscardHandler)}
+	s := server{name: "brokerd", log: noLog{}}
 	s.serve(ctx, conn, peer, nil, h)
 }
 
@@ -334,7 +333,7 @@ func wireError(err error) *Error {
 // returns an error when the answer could not be written. The end of in after
 // the request is no hanging up, and nobody can be asked.
 func ServeOne(ctx context.Context, in io.Reader, out io.Writer, h Handler) error {
-	s := server{name: "broker-vault", log: slog.New(slog.DiscardHandler)}
+	s := server{name: "broker-vault", log: noLog{}}
 	c := &Conversation{}
 	var failed error
 	c.write = func(line []byte) error {

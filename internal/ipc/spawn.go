@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -59,7 +58,7 @@ type WorkerCommand struct {
 	// Env is the whole environment of the worker. It must hold no secret.
 	Env    []string
 	Client string       // "brokerd 1.2.0", for messages
-	Log    *slog.Logger // what a worker says on its standard error; nil drops it
+	Log    Logger // what a worker says on its standard error; nil drops it
 	// Dialog says that the store may ask its user: one of the calls to it may
 	// take DialogTime.
 	Dialog bool
