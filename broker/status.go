@@ -106,8 +106,13 @@ func (b *Broker) keys() (map[string]record, error) {
 	return b.index.snapshot()
 }
 
-// opServes names the profiles whose plan starts at a stored key.
-func (b *Broker) opServes(context.Context, ipc.Request, conversation) (any, error) {
+// opServes names the profiles whose plan starts at a stored key, and says of
+// the one that it is asked about whether a session is there.
+func (b *Broker) opServes(_ context.Context, _ ipc.Request, c conversation) (any, error) {
+	var about ipc.CredentialsParams
+	if err := c.Decode(&about); err != nil {
+		return nil, err
+	}
 	pl, err := b.planner()
 	if err != nil {
 		return nil, err
@@ -122,9 +127,20 @@ func (b *Broker) opServes(context.Context, ipc.Request, conversation) (any, erro
 	}
 	files := b.files.current().files
 	return ipc.Serves{
+		Ready:         about.Profile != "" && b.isReady(pl, about),
 		AWSConfigFile: files.Config, AWSCredentialsFile: files.Credentials,
 		Profiles: served, OverlayDir: b.opts.Places.OverlayDir,
 	}, nil
+}
+
+// isReady reports whether a request would be answered from memory.
+func (b *Broker) isReady(pl *planner, about ipc.CredentialsParams) bool {
+	p, err := pl.plan(about.Profile)
+	if err != nil || p.key.AccountID == "" {
+		return false
+	}
+	p, err = p.lasting(about, false)
+	return err == nil && b.ready(p) != nil
 }
 
 // pendingLocked describes the flight for status.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -166,20 +165,8 @@ func (a *app) printf(format string, args ...any) {
 	fmt.Fprintf(a.stdout, format, args...)
 }
 
-// version is the release, which the Makefile hands to the linker.
-var version string
-
-// release returns the version of this program: the release, else what the go
-// command knows of the module it built.
-func release() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return strings.TrimPrefix(info.Main.Version, "v")
-	}
-	return "unknown"
-}
+// version is the release, set by the linker.
+var version = "0.0.0-dev"
 
 // switchFlag is a flag without a value.
 func switchFlag(name, usage string) cli.Flag {

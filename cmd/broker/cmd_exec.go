@@ -117,8 +117,14 @@ func (a *app) execEnv(ctx context.Context, opts execOptions) error {
 // exec becomes the child. It returns only if that fails.
 func (a *app) exec(ctx context.Context, opts execOptions) error {
 	profile, argv := opts.profile, opts.argv
+	// One conversation is enough when the session is there. For one of a length
+	// of its own it is not: at a terminal that may cost a code first.
+	var about any
+	if opts.life == 0 {
+		about = ipc.CredentialsParams{Profile: profile}
+	}
 	var serves ipc.Serves
-	if err := a.call(ctx, ipc.OpServes, nil, &serves); err != nil {
+	if err := a.call(ctx, ipc.OpServes, about, &serves); err != nil {
 		return err
 	}
 	config, err := a.sharedConfig(serves)
@@ -135,8 +141,10 @@ func (a *app) exec(ctx context.Context, opts execOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.prime(ctx, profile, opts.life); err != nil {
-		return err
+	if !serves.Ready {
+		if _, err := a.prime(ctx, profile, opts.life); err != nil {
+			return err
+		}
 	}
 	file, err := a.overlay(config, serves, profile, opts.life)
 	if err != nil {

@@ -46,7 +46,7 @@ func (a *app) lock(ctx context.Context, profile string, asJSON bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit(ipc.OpLock))
 	defer cancel()
-	client := &ipc.Client{Socket: p.Socket, Name: "broker " + release()}
+	client := &ipc.Client{Socket: p.Socket, Name: "broker " + version}
 	var result ipc.LockResult
 	err = client.Call(ctx, ipc.OpLock, ipc.LockParams{Profile: profile}, &result)
 	idle := hasCode(err, ipc.CodeNoDaemon) && unreached(err)

@@ -48,7 +48,7 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 // daemon has noticed that itself. It is not ended for that: its sessions would
 // cost their user a new code.
 func addOutdated(s ipc.Status) []ipc.Error {
-	if version == "" || s.Version == version || slices.ContainsFunc(s.Problems, func(p ipc.Error) bool { return p.Code == ipc.CodeOutdated }) {
+	if s.Version == version || slices.ContainsFunc(s.Problems, func(p ipc.Error) bool { return p.Code == ipc.CodeOutdated }) {
 		return s.Problems
 	}
 	return append(s.Problems, ipc.Error{

@@ -29,7 +29,7 @@ func newVersionCommand(a *app) *cli.Command {
 			if err := a.noWords(c); err != nil {
 				return err
 			}
-			info := versionInfo{Version: release(), Protocol: ipc.Protocol, Go: runtime.Version(), Note: missingStore}
+			info := versionInfo{Version: version, Protocol: ipc.Protocol, Go: runtime.Version(), Note: missingStore}
 			if c.Bool("json") {
 				return a.printJSON(info)
 			}

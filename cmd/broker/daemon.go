@@ -75,17 +75,23 @@ func (a *app) callWithin(ctx context.Context, limit time.Duration, op string, pa
 // nothing by being asked twice: an MFA code must not be sent again.
 func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface ipc.Surface) (json.RawMessage, error) {
 	if params != nil {
-		data, err := json.Marshal(params)
+		var err error
+		if own, ok := params.(interface {
+			Encode() (json.RawMessage, error)
+		}); ok {
+			req.Params, err = own.Encode()
+		} else {
+			req.Params, err = json.Marshal(params)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("encode the parameters of %s: %w", req.Op, err)
 		}
-		req.Params = data
 	}
 	p, err := a.places()
 	if err != nil {
 		return nil, err
 	}
-	client := &ipc.Client{Socket: p.Socket, Name: "broker " + release()}
+	client := &ipc.Client{Socket: p.Socket, Name: "broker " + version}
 	for started, repeated := false, false; ; {
 		raw, err := client.Converse(ctx, req, surface)
 		switch {

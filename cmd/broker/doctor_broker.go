@@ -23,11 +23,11 @@ func (d *doctor) checkVersion(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	var s ipc.Status
-	client := &ipc.Client{Socket: d.places.Socket, Name: "broker " + release()}
+	client := &ipc.Client{Socket: d.places.Socket, Name: "broker " + version}
 	err := client.Call(ctx, ipc.OpStatus, nil, &s)
 	switch {
 	case unreached(err):
-		return "broker " + release() + "; no daemon runs, the next command starts one"
+		return "broker " + version + "; no daemon runs, the next command starts one"
 	case err != nil:
 		d.failed(levelProblem, err)
 		return ""
@@ -37,7 +37,7 @@ func (d *doctor) checkVersion(ctx context.Context) string {
 			d.failed(levelProblem, &p)
 		}
 	}
-	return fmt.Sprintf("broker %s, brokerd %s", release(), s.Version)
+	return fmt.Sprintf("broker %s, brokerd %s", version, s.Version)
 }
 
 // checkConfig reads broker's own config and the index of keys.

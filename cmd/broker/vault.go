@@ -36,7 +36,7 @@ func (a *app) vault(ctx context.Context, store ipc.Store, op string, params, res
 	raw, err := ipc.WorkerCommand{
 		Path:   path,
 		Env:    ipc.WorkerEnv(store, p.Home, bus, extra...),
-		Client: "broker " + release(),
+		Client: "broker " + version,
 		Dialog: true,
 	}.Run(ctx, op, params)
 	if err != nil || result == nil {

@@ -300,3 +300,25 @@ func TestBareResult(t *testing.T) {
 		}
 	}
 }
+
+// TestCredentialsParams holds the parameters that are written out by hand to
+// what encoding/json makes of them.
+func TestCredentialsParams(t *testing.T) {
+	t.Parallel()
+	for _, p := range []CredentialsParams{
+		{},
+		{Profile: "dev"},
+		{Profile: "a/b \"x\" \\ <&> \t \x00 ä \u2028", DurationSeconds: 3600},
+		{Profile: "dev", DurationSeconds: 900, RemainingSeconds: -1},
+	} {
+		got, err := p.Encode()
+		want, werr := json.Marshal(p)
+		if err := errors.Join(err, werr); err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if err := errors.Join(json.Unmarshal(got, &a), json.Unmarshal(want, &b)); err != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("got %q, want %q (%v)", got, want, err)
+		}
+	}
+}

@@ -2,7 +2,11 @@
 
 package ipc
 
-import "time"
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
 
 // The operations of brokerd. No operation carries a long-lived secret in
 // either direction.
@@ -12,7 +16,7 @@ const (
 	OpMFA         = "mfa"         // MFAParams → MFAResult; prompts
 	OpStatus      = "status"      // no params → Status
 	OpList        = "list"        // no params → KeyList
-	OpServes      = "serves"      // no params → Serves
+	OpServes      = "serves"      // CredentialsParams, or no params → Serves
 	OpReserve     = "reserve"     // ReserveParams → Reservation
 	OpAdopt       = "adopt"       // AdoptParams → Key
 	OpRemove      = "remove"      // RemoveParams → Key
@@ -39,6 +43,19 @@ type CredentialsParams struct {
 	// RemainingSeconds is how much of DurationSeconds must be left, for a caller
 	// that cannot come again when they run out. At most DurationSeconds.
 	RemainingSeconds int `json:"remainingSeconds,omitempty"`
+}
+
+// Encode returns the JSON of p. It is written out, because every helper sends
+// it; see encodeRequest.
+func (p CredentialsParams) Encode() (json.RawMessage, error) {
+	data := appendString([]byte(`{"profile":`), p.Profile)
+	if p.DurationSeconds != 0 {
+		data = strconv.AppendInt(append(data, `,"durationSeconds":`...), int64(p.DurationSeconds), 10)
+	}
+	if p.RemainingSeconds != 0 {
+		data = strconv.AppendInt(append(data, `,"remainingSeconds":`...), int64(p.RemainingSeconds), 10)
+	}
+	return append(data, '}'), nil
 }
 
 // MFAParams answers, or cancels, the MFA prompts that are pending. With Code
@@ -132,7 +149,11 @@ type KeyList struct {
 
 // Serves tells broker exec which profiles it can hand over, and which AWS
 // files the daemon reads.
+//
+// Asked with CredentialsParams, it also says whether such a request would be
+// answered at once: without a code, and without a call to AWS.
 type Serves struct {
+	Ready              bool     `json:"ready,omitempty"`
 	AWSConfigFile      string   `json:"awsConfigFile"`
 	AWSCredentialsFile string   `json:"awsCredentialsFile"`
 	Profiles           []string `json:"profiles"` // sorted; every profile whose plan starts at a stored key
