@@ -57,7 +57,7 @@ type WorkerCommand struct {
 	Path string // absolute
 	// Env is the whole environment of the worker. It must hold no secret.
 	Env    []string
-	Client string       // "brokerd 1.2.0", for messages
+	Client string // "brokerd 1.2.0", for messages
 	Log    Logger // what a worker says on its standard error; nil drops it
 	// Dialog says that the store may ask its user: one of the calls to it may
 	// take DialogTime.
