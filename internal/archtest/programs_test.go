@@ -34,13 +34,14 @@ var (
 	}
 	network = []string{"net/http", "crypto/tls"}
 	kdf     = []string{"golang.org/x/crypto"}
+	weight  = []string{"log/slog"} // every helper would carry it in memory, for nothing
 	sdk     = []string{"github.com/aws"}
 	cli     = []string{"github.com/urfave", "text/template", "html/template"}
 )
 
 func fences() []fence {
 	return []fence{
-		{"credbroker/cmd/broker", slices.Concat(keyring, network, sdk, kdf, []string{"credbroker/broker"})},
+		{"credbroker/cmd/broker", slices.Concat(keyring, network, sdk, kdf, weight, []string{"credbroker/broker"})},
 		{"credbroker/cmd/brokerd", slices.Concat(keyring, cli, kdf)},
 		{"credbroker/cmd/broker-vault", []string{"github.com/urfave", "credbroker/broker"}},
 		{"credbroker/cmd/broker-sandbox", keyring},
