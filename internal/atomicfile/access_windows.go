@@ -14,9 +14,13 @@ import (
 // out of the way.
 const (
 	Reading = windows.ACCESS_MASK(windows.FILE_READ_DATA | windows.GENERIC_READ | windows.GENERIC_ALL)
-	Writing = windows.ACCESS_MASK(windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA | windows.DELETE |
+	Writing = windows.ACCESS_MASK(windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA | windows.DELETE | deleteChild |
 		windows.WRITE_DAC | windows.WRITE_OWNER | windows.GENERIC_WRITE | windows.GENERIC_ALL)
 )
+
+// deleteChild is the right to delete what is in a directory, whatever its own
+// list says (FILE_DELETE_CHILD of winnt.h).
+const deleteChild = 0x40
 
 // Private returns what makes a new file, or a directory with all that comes
 // into it, one of this user alone: only this user and the system may open it,

@@ -91,6 +91,7 @@ func TestGrantee(t *testing.T) {
 		{"users change", me + "(A;;0x1301bf;;;BU)", "S-1-5-32-545", "S-1-5-32-545"},
 		{"denied", me + "(D;;FA;;;WD)", "", ""},
 		{"for what is below", me + "(A;OICIIO;FA;;;WD)", "", ""},
+		{"may delete what is in it", me + "(A;;0x40;;;AU)", "", "S-1-5-11"},
 		{"may let themselves in", me + "(A;;WD;;;AU)", "", "S-1-5-11"},
 	} {
 		sd, err := windows.SecurityDescriptorFromString("D:P" + tt.dacl)
