@@ -443,14 +443,22 @@ func TestP30NothingToSee(t *testing.T) {
 }
 
 // P32, the worker's part: before it reads its request, a worker has closed
-// itself to its own user. What cannot be dumped belongs to root in /proc.
+// itself to its own user, and so has a holder. What cannot be dumped belongs to
+// root in /proc.
 func TestP32ClosedToItsOwnUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 && os.Getenv("CI") != "true" {
 		t.Skip("running the worker as another user needs root")
 	}
+	for _, args := range [][]string{nil, {"hold"}} {
+		wantClosed(t, args...)
+	}
+}
+
+func wantClosed(t *testing.T, args ...string) {
+	t.Helper()
 	const nobody = 65534
-	cmd := exec.Command(program)
+	cmd := exec.Command(program, args...)
 	cmd.Env, cmd.Dir = ipc.WorkerEnv(ipc.Store{}, "/", ""), "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	stdin, err := cmd.StdinPipe()
@@ -469,7 +477,7 @@ func TestP32ClosedToItsOwnUser(t *testing.T) {
 		owner = info.Sys().(*syscall.Stat_t).Uid
 	}
 	if owner != 0 {
-		t.Errorf("the memory of the worker belongs to uid %d", owner)
+		t.Errorf("the memory of broker-vault %q belongs to uid %d", args, owner)
 	}
 }
 
