@@ -33,7 +33,9 @@ func (a *app) device(ctx context.Context, o addOptions, configured string, store
 	case len(usable) > 1:
 		return chooseDevice(ctx, o.profile, user, usable)
 	case len(passkeys) > 0:
-		return "", errorf(ipc.CodeMFAPasskey, "the only MFA device of %s is a passkey, for which AWS has no codes: %s", user, strings.Join(passkeys, ", "))
+		err := errorf(ipc.CodeMFAPasskey, "the only MFA device of %s is a passkey, for which AWS has no codes: %s", user, strings.Join(passkeys, ", "))
+		err.Hint = "add a virtual MFA device beside the passkey, then try again: broker add " + o.profile
+		return "", err
 	}
 	return "", &ipc.Error{
 		Code:    ipc.CodeMFAUnknown,

@@ -41,7 +41,8 @@ func newExecCommand(a *app) *cli.Command {
 		UsageText: "broker exec [PROFILE | -p PROFILE] [--mode MODE] [-d DUR] [--] [COMMAND [ARGUMENTS]]",
 		Description: aboutExit(`The command finds its credentials through AWS_PROFILE and asks broker again
 when they run out; no credential is put into its environment. What follows --
-is handed over untouched. Without a command it is your shell. --mode env is for
+is handed over untouched; without it the first word is the profile if it names
+one or stands alone. Without a command it is your shell. --mode env is for
 programs that know the environment only: it has the credentials, until they end.`,
 			"broker exec dev -- terraform plan", execStatusSummary),
 		Flags: []cli.Flag{
@@ -60,9 +61,9 @@ programs that know the environment only: it has the credentials, until they end.
 			}
 			switch opts.mode {
 			case modeProfile:
-				return a.exec(c.Context, opts)
+				return a.perhapsCommand(a.exec(c.Context, opts))
 			case modeEnv:
-				return a.execEnv(c.Context, opts)
+				return a.perhapsCommand(a.execEnv(c.Context, opts))
 			}
 			return withHint(usagef("exec has no mode %q", opts.mode), "the modes: "+modeProfile+", "+modeEnv)
 		},
@@ -76,6 +77,20 @@ func (a *app) childOrShell() []string {
 		return a.line.child
 	}
 	return []string{shell(a.getenv)}
+}
+
+// perhapsCommand adds to the failure to find a profile how to run the command of
+// that name: a word that stands alone is a profile.
+func (a *app) perhapsCommand(err error) error {
+	if err == nil || len(a.line.words) != 1 || len(a.line.child) > 0 {
+		return err
+	}
+	word, coded := a.line.words[0], asCoded(err)
+	if _, lerr := exec.LookPath(word); lerr != nil || coded.Code != ipc.CodeNoProfile {
+		return err
+	}
+	coded.Hint = "to run the command of that name: broker exec -- " + word
+	return coded
 }
 
 // execStatus gives an error its exit status where the command is exec, whose

@@ -99,7 +99,7 @@ func (d *doctor) checkProfiles(context.Context) string {
 		p, _ := d.config.Profile(name)
 		d.checkHelper(p)
 		switch _, err := d.config.Route(name, lookup(d.keys)); {
-		case d.unlisted && hasCode(err, ipc.CodeNoKey): // nobody knows
+		case d.unlisted && err != nil && asCoded(err).Code == ipc.CodeNoKey: // nobody knows
 		case err == nil:
 			served++
 		case p.Get("aws_access_key_id") == "": // else checkKeys has said so
