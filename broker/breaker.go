@@ -79,9 +79,27 @@ func (b *Broker) note(ctx context.Context, p *plan, err error) error {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
+	key := path{p.key.AccessKeyID, p.aws}
+	// The log may lie on a disk that went away with the network: nobody is kept
+	// waiting for it.
+	opened, closed, failures := b.count(key, err)
+	where := []slog.Attr{
+		slog.String("access_key_id", key.accessKeyID), slog.String("region", key.aws.Region), slog.Int("failures", failures),
+	}
+	switch {
+	case opened:
+		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS is out of reach", append(where, slog.Any("error", err))...)
+	case closed:
+		b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "AWS is back", where...)
+	}
+	return err
+}
+
+// count changes the breaker of a path by what a call on it ended with, and
+// reports whether that opened it, or closed it, after how many failures.
+func (b *Broker) count(key path, err error) (opened, closed bool, failures int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	key := path{p.key.AccessKeyID, p.aws}
 	o := b.breakers[key]
 	switch {
 	case isOutage(err):
@@ -89,18 +107,12 @@ func (b *Broker) note(ctx context.Context, p *plan, err error) error {
 			o = &breaker{since: b.opts.Clock.Now().UTC()}
 			b.breakers[key] = o
 		}
-		if o.fail(coded(err), b.opts.Clock.Boot()) {
-			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS is out of reach", slog.String("access_key_id", key.accessKeyID),
-				slog.String("region", key.aws.Region), slog.Int("failures", o.failures), slog.Any("error", err))
-		}
+		return o.fail(coded(err), b.opts.Clock.Boot()), false, o.failures
 	case o != nil && isAnswer(err):
 		delete(b.breakers, key)
-		if o.pause > 0 {
-			b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "AWS is back", slog.String("access_key_id", key.accessKeyID),
-				slog.String("region", key.aws.Region), slog.Int("failures", o.failures))
-		}
+		return false, o.pause > 0, o.failures
 	}
-	return err
+	return false, false, 0
 }
 
 // fail counts a failure, and reports whether it opens the breaker. The failures

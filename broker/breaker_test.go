@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -297,4 +298,36 @@ func TestF28TheOneTryIsNotWasted(t *testing.T) {
 		wantCode(t, "without a seat", err, ipc.CodeBusy)
 		r.helper("dev").document(t)
 	})
+}
+
+// slowLog is a log on a disk that does not answer. It finds out who waits.
+type slowLog struct {
+	b    *Broker
+	held bool
+}
+
+func (l *slowLog) Write(p []byte) (int, error) {
+	if l.b.mu.TryLock() {
+		l.b.mu.Unlock()
+	} else {
+		l.held = true
+	}
+	return len(p), nil
+}
+
+// TestF28LogHoldsUpNobody: an outage is written down when nobody waits for that.
+func TestF28LogHoldsUpNobody(t *testing.T) {
+	r := free(t)
+	defer func() { r.tasks.close() }()
+	l := &slowLog{b: r.Broker}
+	r.Broker.opts.Log = slog.New(slog.NewTextHandler(l, nil))
+	r.aws.failAlways("Reach", errOffline)
+	for range tripAfter {
+		r.failing("dev")
+	}
+	r.aws.failNext("Reach")
+	r.foreground("dev").document(t)
+	if l.held {
+		t.Error("everybody waited while the log was written")
+	}
 }

@@ -248,15 +248,23 @@ func (b *Broker) opHolding(ctx context.Context, _ ipc.Request, c conversation) (
 
 // released notes that a holder is gone. Who waits for a code waits in vain.
 func (b *Broker) released(h *holder) {
+	if b.withdraw(h) {
+		b.opts.Log.Info("vault locked: who held its key has ended")
+	}
+}
+
+// withdraw takes a holder out, and reports whether that locked the vault.
+func (b *Broker) withdraw(h *holder) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(h.gone)
 	if b.vault.leaving == h {
 		b.vault.leaving = nil
 	}
-	if b.vault.holder == h {
-		b.vault.holder, b.vault.since = nil, b.opts.Clock.Now()
-		b.endFlightsLocked(func(sessionID) bool { return true })
-		b.opts.Log.Info("vault locked: who held its key has ended")
+	if b.vault.holder != h {
+		return false
 	}
+	b.vault.holder, b.vault.since = nil, b.opts.Clock.Now()
+	b.endFlightsLocked(func(sessionID) bool { return true })
+	return true
 }
