@@ -107,7 +107,8 @@ func (b *Broker) count(key path, err error) (opened, closed bool, failures int) 
 			o = &breaker{since: b.opts.Clock.Now().UTC()}
 			b.breakers[key] = o
 		}
-		return o.fail(coded(err), b.opts.Clock.Boot()), false, o.failures
+		opened = o.fail(coded(err), b.opts.Clock.Boot())
+		return opened, false, o.failures
 	case o != nil && isAnswer(err):
 		delete(b.breakers, key)
 		return false, o.pause > 0, o.failures
