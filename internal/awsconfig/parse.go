@@ -190,7 +190,7 @@ func (p *parser) property(n int, text []byte) string {
 		return `expected the name of a property before "="`
 	}
 	r := row{key: p.keyword(key), line: int32(n), value: redacted()}
-	if len(value) == 0 || !p.keys[r.key].secret {
+	if k := p.keys[r.key]; len(value) == 0 || !k.secret && !(k.lower == "aws_access_key_id" && looksSecret(value)) {
 		r.value = p.keep(value, "", nil)
 	}
 	p.rows = append(p.rows, r)
@@ -239,12 +239,19 @@ func (p *parser) continuation(text []byte) string {
 			text = append(append([]byte(nil), key...), " = "+secret.Redacted...)
 		}
 	}
-	if p.keys[r.key].secret {
+	if p.keys[r.key].secret || r.value == redacted() {
 		r.value = redacted()
 		return ""
 	}
 	r.value.end = p.keep(nil, "\n", text).end // nothing was kept since the value
 	return ""
+}
+
+// looksSecret reports whether a value has the length and the letters of a secret
+// access key, which an access key ID has not: the two were swapped.
+func looksSecret(value []byte) bool {
+	const length = 40
+	return len(value) == length && bytes.ContainsAny(value, "abcdefghijklmnopqrstuvwxyz/+")
 }
 
 // isSecret reports whether the value of a key must not be shown or kept. It is

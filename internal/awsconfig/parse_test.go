@@ -165,6 +165,18 @@ sso_client_secret = CANARY
 	}
 }
 
+// TestSwappedKeyIsDropped: who swaps the two parts of a key shows neither.
+func TestSwappedKeyIsDropped(t *testing.T) {
+	t.Parallel()
+	const wrong = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	c := mustLoad(t, "[profile dev]\nregion = eu-west-1\nAWS_ACCESS_KEY_ID = "+wrong+"\n  more\naws_secret_access_key = AKIAIOSFODNN7EXAMPLE\n", "")
+	dev, _ := c.Profile("dev")
+	want := values{"region": "eu-west-1", "aws_access_key_id": "[redacted]", "aws_secret_access_key": "[redacted]"}
+	if !reflect.DeepEqual(dev.Properties(), want) {
+		t.Errorf("got %q\nwant %q", dev.Properties(), want)
+	}
+}
+
 // TestErrorsQuoteNoLine puts a secret where each error of the grammar arises.
 func TestErrorsQuoteNoLine(t *testing.T) {
 	t.Parallel()
