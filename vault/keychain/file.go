@@ -73,10 +73,26 @@ func (b *file) unlock(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer release()
+	if err := b.dropHeader(c); err != nil {
+		return err
+	}
 	if b.password, err = b.passphrase(c); err != nil {
 		return err
 	}
 	return b.checkPassphrase(c.Create)
+}
+
+// dropHeader removes what is left of a vault with a passphrase whose making was
+// cut short, before one with a passphrase file is made in its place: later it
+// would pass for the former. The caller holds the lock.
+func (b *file) dropHeader(c Config) error {
+	if used, err := b.used(); err != nil || used || !c.Create || !b.typed() {
+		return err
+	}
+	if err := os.Remove(filepath.Join(b.dir, headerName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileError("make the vault in "+b.dir, err)
+	}
+	return nil
 }
 
 // passphrase reads the passphrase file. A missing one is created only for a

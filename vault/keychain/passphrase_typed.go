@@ -135,8 +135,8 @@ func (b *file) header(c Config) (header, error) {
 		return header{}, err
 	case used:
 		return header{}, &vault.Error{
-			Kind: vault.ErrWrongPassphrase, Text: "the vault in " + b.dir + " does not open with a passphrase",
-			Hint: "name the passphrase file that it was made with: broker init --backend file --passphrase-file FILE",
+			Kind: vault.ErrWrongPassphrase, Text: "the vault in " + b.dir + " does not open with a passphrase: there is no " + headerName + " in it",
+			Hint: "restore that file from a backup; or, if the vault was made with a passphrase file, name it: broker init --backend file --passphrase-file FILE",
 		}
 	case !c.Create:
 		return header{}, b.noVault()
@@ -195,5 +195,8 @@ func (b *file) prove(ctx context.Context, key secret.String, create bool) error 
 		return err
 	}
 	defer release()
+	if create && !b.typed() { // see dropHeader
+		return &vault.Error{Kind: vault.ErrGone, Text: "another vault was begun in " + b.dir + " meanwhile", Hint: "run broker init again"}
+	}
 	return b.checkPassphrase(create)
 }

@@ -74,6 +74,32 @@ func TestTypedLife(t *testing.T) {
 	}))
 }
 
+// A vault with a passphrase of which there is the beginning only, since making
+// it was cut short, makes way for one with a passphrase file, and is then gone.
+func TestTypedHalfMade(t *testing.T) {
+	t.Parallel()
+	c := typedConfig(t)
+	must(t, os.Remove(filepath.Join(c.Dir, "broker.canary")))
+	c.Create, c.Key, c.PassphraseFile = true, nil, filepath.Join(t.TempDir(), "passphrase")
+	mustPut(t, reopen(t, c), "dev")
+	must(t, os.Remove(c.PassphraseFile))
+	c.Create = false
+	if _, err := keychain.Open(t.Context(), c); !errors.Is(err, vault.ErrGone) {
+		t.Errorf("without its passphrase file: %v, want %v", err, vault.ErrGone)
+	}
+	// One that holds a key never makes way.
+	full := typedConfig(t)
+	mustPut(t, reopen(t, full), "dev")
+	before := snapshot(t, full.Dir)
+	full.Create, full.Key, full.PassphraseFile = true, nil, filepath.Join(t.TempDir(), "passphrase")
+	if _, err := keychain.Open(t.Context(), full); !errors.Is(err, vault.ErrWrongPassphrase) {
+		t.Errorf("a file in the place of a passphrase: %v, want %v", err, vault.ErrWrongPassphrase)
+	}
+	if snapshot(t, full.Dir) != before {
+		t.Error("the vault has changed")
+	}
+}
+
 // snapshot is every file below dir, with its content.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
