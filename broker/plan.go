@@ -83,7 +83,11 @@ func (pl *planner) unplanned(profile string, e *ipc.Error) *ipc.Error {
 		return e
 	}
 	with := *e
-	with.Hint = "broker add " + profile + "; or broker recover, if keys were stored here before"
+	// The key that is missing may be another profile's, which the hint names.
+	if _, known := pl.aws.Profile(profile); with.Hint == "" || !known && !strings.HasPrefix(with.Hint, "did you mean") {
+		with.Hint = "broker add " + profile
+	}
+	with.Hint += "; or broker recover, if keys were stored here before"
 	return &with
 }
 

@@ -170,9 +170,10 @@ func (a *app) printDiagnosis(d diagnosis) {
 		if c.OK {
 			a.printf("ok: %s: %s\n", c.Name, c.Summary)
 		}
-		for i, f := range c.Findings {
+		shown := c.shown()
+		for i, f := range shown {
 			if i == maxShown {
-				a.printf("%s: %s more of these: broker doctor --json\n", f.Level, fmt.Sprint(len(c.Findings)-i))
+				a.printf("%s: %s more of these: broker doctor --json\n", f.Level, fmt.Sprint(len(shown)-i))
 				break
 			}
 			a.printf("%s: %s: %s\n", f.Level, c.Name, f.text())
@@ -184,6 +185,22 @@ func (a *app) printDiagnosis(d diagnosis) {
 	if d.OK {
 		a.printf("nothing is wrong\n")
 	}
+}
+
+// shown returns what people read of a check: what many profiles have from one
+// source they read once, as a problem if it is one to any of them.
+func (c checked) shown() []finding {
+	var list []finding
+	for _, f := range c.Findings {
+		i := slices.IndexFunc(list, func(g finding) bool { return g.text() == f.text() })
+		switch {
+		case i < 0:
+			list = append(list, f)
+		case f.Level == levelProblem:
+			list[i].Level = f.Level
+		}
+	}
+	return list
 }
 
 func (d *doctor) problem(message, hint string) {
