@@ -20,6 +20,10 @@ func (d *doctor) checkFiles(context.Context) string {
 		othersWrite = 0o022
 		othersRead  = 0o077
 	)
+	socketDir := filepath.Dir(d.places.Socket)
+	if socketDir == d.places.StateDir || !hasModes { // said once; a pipe has none
+		socketDir = ""
+	}
 	for _, f := range []struct {
 		path   string
 		forbid fs.FileMode // bits that must not be set
@@ -33,6 +37,7 @@ func (d *doctor) checkFiles(context.Context) string {
 		{d.places.StateDir, othersRead},
 		{d.places.StateFile, othersRead},
 		{d.places.VaultDir, othersRead},
+		{socketDir, othersRead}, // brokerd does not serve there
 	} {
 		d.checkMode(f.path, f.forbid)
 	}
