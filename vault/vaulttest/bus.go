@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,7 +29,9 @@ const patience = 30 * time.Second
 type Bus struct {
 	Address string // "unix:path=/tmp/b-…/bus"
 	dir     string
-	daemon  *process
+
+	mu     sync.Mutex
+	daemon *process // the latest
 }
 
 const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -78,7 +81,9 @@ func (b *Bus) Start() error {
 	if err != nil {
 		return fmt.Errorf("start a private bus (apt-get install dbus-daemon): %w", err)
 	}
+	b.mu.Lock()
 	b.daemon = daemon
+	b.mu.Unlock()
 	err = poll(func() error {
 		conn, err := dbus.Connect(b.Address)
 		if err != nil {
@@ -100,13 +105,19 @@ func (b *Bus) services() string {
 }
 
 // Stop kills the bus. Whoever is connected to it notices.
-func (b *Bus) Stop() { b.daemon.kill() }
+func (b *Bus) Stop() { b.latest().kill() }
+
+func (b *Bus) latest() *process {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.daemon
+}
 
 // Freeze stops the bus without ending it: whoever calls it hangs until Thaw.
-func (b *Bus) Freeze() { b.daemon.signal(syscall.SIGSTOP) }
+func (b *Bus) Freeze() { b.latest().signal(syscall.SIGSTOP) }
 
 // Thaw ends Freeze.
-func (b *Bus) Thaw() { b.daemon.signal(syscall.SIGCONT) }
+func (b *Bus) Thaw() { b.latest().signal(syscall.SIGCONT) }
 
 // Remove stops the bus and removes what it had.
 func (b *Bus) Remove() error {

@@ -26,10 +26,9 @@ const (
 // lie, die at a chosen instant, show a prompt that a test answers. It has one
 // collection, unlocked and empty at first.
 type Service struct {
-	t    testing.TB
-	conn *dbus.Conn
-
+	t         testing.TB
 	mu        sync.Mutex
+	conn      *dbus.Conn      // the latest
 	alias     dbus.ObjectPath // of the default collection
 	locked    bool
 	lie       Lie
@@ -55,7 +54,7 @@ func StartService(t testing.TB, address string) *Service {
 	s.Start(address)
 	t.Cleanup(func() {
 		s.Release()
-		_ = s.conn.Close() // it may be closed
+		s.Die()
 	})
 	return s
 }
@@ -67,7 +66,7 @@ func (s *Service) Start(address string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.conn = conn
+	s.change(func() { s.conn = conn })
 	s.export(fakeRoot{s}, secretsPath, "org.freedesktop.Secret.Service")
 	s.export(fakeRootProperties{s}, secretsPath, properties)
 	s.export(fakeColl{s}, fakeCollection, "org.freedesktop.Secret.Collection")
@@ -82,7 +81,14 @@ func (s *Service) Start(address string) {
 }
 
 // Die takes the service off the bus.
-func (s *Service) Die() { _ = s.conn.Close() }
+func (s *Service) Die() { _ = s.connection().Close() } // it may be closed
+
+// connection returns the latest connection: who answers a prompt may be another
+// goroutine than the one that starts the service again.
+func (s *Service) connection() (conn *dbus.Conn) {
+	s.change(func() { conn = s.conn })
+	return conn
+}
 
 // Lock locks the collection: unlocking it takes a prompt.
 func (s *Service) Lock() { s.change(func() { s.locked = true }) }
@@ -101,7 +107,7 @@ func (s *Service) OnPrompt(do func()) { s.change(func() { s.prompted = do }) }
 
 // Complete ends the prompt that is shown.
 func (s *Service) Complete(dismissed bool) {
-	_ = s.conn.Emit(fakePrompt, promptIface+".Completed", dismissed, dbus.MakeVariant([]dbus.ObjectPath{})) // the bus may be gone
+	_ = s.connection().Emit(fakePrompt, promptIface+".Completed", dismissed, dbus.MakeVariant([]dbus.ObjectPath{})) // the bus may be gone
 }
 
 // Prompts returns how often a prompt was shown.
