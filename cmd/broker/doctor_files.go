@@ -24,6 +24,10 @@ func (d *doctor) checkFiles(context.Context) string {
 	if socketDir == d.places.StateDir || !hasModes { // said once; a pipe has none
 		socketDir = ""
 	}
+	config := fs.FileMode(othersWrite)
+	if strings.Contains(d.settings.AWS.HTTPSProxy, "@") {
+		config = othersRead // it has the password of a proxy
+	}
 	for _, f := range []struct {
 		path   string
 		forbid fs.FileMode // bits that must not be set
@@ -32,7 +36,7 @@ func (d *doctor) checkFiles(context.Context) string {
 		{d.files.Config, othersWrite}, // it holds no secret; see checkKeys for those that do
 		{d.files.Credentials, othersRead},
 		{filepath.Dir(d.places.ConfigFile), othersWrite},
-		{d.places.ConfigFile, othersWrite},
+		{d.places.ConfigFile, config},
 		{d.settings.Vault.PassphraseFile, othersRead},
 		{d.places.StateDir, othersRead},
 		{d.places.StateFile, othersRead},

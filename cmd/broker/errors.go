@@ -68,12 +68,12 @@ var outcomes = []outcome{
 	{
 		ipc.CodeProtocol,
 		exitNoDaemon, "broker, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
-		"end the old daemon, the next command starts the new one: pkill -x -u \"$USER\" brokerd",
+		"end the daemon that runs, the next command starts the new one; brokerd.log has its process ID",
 	},
 	{
 		ipc.CodeOutdated,
 		exitNoDaemon, "the daemon that runs is not the one that is installed, as after an upgrade; it serves on as before",
-		"end it when a new MFA code is no trouble, the next command starts the new one: pkill -x -u \"$USER\" brokerd",
+		"end it when a new MFA code is no trouble, the next command starts the new one; its process ID: broker status",
 	},
 
 	{

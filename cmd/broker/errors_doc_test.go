@@ -97,7 +97,7 @@ func codeCell(code ipc.Code) string {
 }
 
 // command is the command line that a hint ends with.
-var command = regexp.MustCompile(`: ((?:broker|brokerd|pkill)\b[^:]*)$`)
+var command = regexp.MustCompile(`: ((?:broker|brokerd)\b[^:]*)$`)
 
 func hintCell(hint string) string {
 	if hint == "" {
