@@ -178,7 +178,9 @@ func (a *app) prime(ctx context.Context, profile string, life lifespan) (credpro
 	req := ipc.Request{Op: ipc.OpCredentials, Ask: ipc.AskTTY}
 	var surface ipc.Surface = bystander{a.stderr}
 	if t, ok := openTerminal(); ok {
-		req.Ask, surface = ipc.AskTerminal, t
+		p := t.patient(profile)
+		defer p.notice.Stop()
+		req.Ask, surface = ipc.AskTerminal, p
 	}
 	params := ipc.CredentialsParams{Profile: profile, DurationSeconds: life.seconds(), RemainingSeconds: life.remaining()}
 	var raw json.RawMessage

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"credbroker/internal/ipc"
 	"credbroker/internal/tty"
@@ -63,6 +64,29 @@ func (t *terminal) Prompt(ctx context.Context, p ipc.Prompt) (string, error) {
 
 // Event has nothing to show: no operation of this release reports progress.
 func (t *terminal) Event(json.RawMessage) {}
+
+// silence is how long a command waits in its terminal without a word. A call
+// to AWS takes less; what takes longer is a code that somebody else is asked for.
+const silence = 3 * time.Second
+
+// patient is a terminal that says so when nothing comes for a while: the daemon
+// asks in one place at a time, and this may not be the one.
+type patient struct {
+	*terminal
+	notice *time.Timer
+}
+
+func (t *terminal) patient(profile string) patient {
+	return patient{t, time.AfterFunc(silence, func() {
+		fmt.Fprintf(t.tty, "broker: profile %s waits for a code that is asked for elsewhere, or for AWS: broker status tells; broker mfa, in any terminal, answers\n", printable(profile))
+	})}
+}
+
+// Prompt asks, as a terminal does.
+func (p patient) Prompt(ctx context.Context, q ipc.Prompt) (string, error) {
+	p.notice.Stop()
+	return p.terminal.Prompt(ctx, q)
+}
 
 // promptText names the device and what waits for it.
 func promptText(p ipc.Prompt) string {

@@ -175,6 +175,24 @@ func TestForegroundCommandAsks(t *testing.T) {
 	}
 }
 
+// TestSecondTerminalIsNotSilent: one terminal is asked, the other is told that
+// it waits, and both are served by one code.
+func TestSecondTerminalIsNotSilent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ready()
+	first, one := w.exec()
+	first.await(theQuestion, 1)
+	second, two := w.exec()
+	second.await("broker: profile dev waits", 1)
+	if strings.Contains(second.shows(), theQuestion) || strings.Contains(first.shows(), "waits") {
+		t.Errorf("the first terminal shows %q, the second %q", first.shows(), second.shows())
+	}
+	first.write(w.code() + "\n")
+	w.must(one.wait())
+	w.must(two.wait())
+}
+
 // TestEmptyLineCancelsForAll: one answer for everybody, and no call.
 func TestEmptyLineCancelsForAll(t *testing.T) {
 	for name, keys := range map[string]string{"Enter": "\n", "Ctrl-D": "\x04"} {
