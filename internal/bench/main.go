@@ -142,11 +142,16 @@ func newBench(programs string, n rounds, out io.Writer) (*bench, error) {
 }
 
 func (b *bench) begin() error {
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.dir+"/",
+	built := filepath.Join(b.dir, "built") + "/"
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", built,
 		"credbroker/internal/bench/floor", "credbroker/internal/bench/phone")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the floor program: %w\n%s", err, text)
+	}
+	// Copied, as make build copies the programs beside it.
+	if err := os.CopyFS(b.dir, os.DirFS(built)); err != nil {
+		return fmt.Errorf("install the floor program: %w", err)
 	}
 	socket := filepath.Join(b.dir, "floor.sock")
 	b.floor = program{argv: []string{filepath.Join(b.dir, "floor"), socket}}
