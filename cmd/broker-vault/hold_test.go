@@ -39,6 +39,7 @@ type typed struct {
 	stopped  chan struct{}
 	lock     chan struct{} // tells each holder to end
 	held     atomic.Int32  // conversations with holders
+	probes   atomic.Int32  // items that were tried
 }
 
 func newTyped(t *testing.T) *typed {
@@ -156,7 +157,8 @@ func (v *typed) awaitHolders(t *testing.T, n int) []int {
 // probe writes, reads and deletes an item, which needs the key.
 func (v *typed) probe(t *testing.T) error {
 	t.Helper()
-	return v.run(t, ipc.OpProbe, ipc.ProbeParams{Store: v.store, Item: item(os.Getpid())}, nil)
+	name := item(int(v.probes.Add(1))) // many are made at once
+	return v.run(t, ipc.OpProbe, ipc.ProbeParams{Store: v.store, Item: name}, nil)
 }
 
 func TestTypedLife(t *testing.T) {
