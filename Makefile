@@ -19,8 +19,8 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .PHONY: build demo test test-stores bench bench-quick vet-platforms test-wine lint fmt clean
 
-# Copied into place, as every installation is: what the linker has written lies in
-# memory page by page, and starts a tenth slower than a copy of it.
+# Copied into place, as every installation is: what the linker has just written was
+# seen to start a tenth slower than a copy of it (docs/performance.md).
 build:
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o .tmp/bin/ ./cmd/...
 	@mkdir -p bin && install -m 755 .tmp/bin/* bin/
