@@ -48,13 +48,13 @@ func slowVault(dir string) error {
 	return worker.Run()
 }
 
-// slowVaultWorld is a world of its own programs, with a worker whose deletions
-// wait until release is called.
-func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
-	t.Helper()
-	w = newWorld(t)
-	w.initialise()
-	bin := filepath.Join(w.dir, "slow")
+// wrapVault makes a directory of programs in which this test's own takes the
+// worker's place, and the worker stands beside it as "vault". It returns the
+// directory, which the world does not use yet.
+func (w *world) wrapVault(name string) (bin string) {
+	w.t.Helper()
+	t := w.t
+	bin = filepath.Join(w.dir, name)
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +70,16 @@ func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
 			t.Fatal(err)
 		}
 	}
+	return bin
+}
+
+// slowVaultWorld is a world of its own programs, with a worker whose deletions
+// wait until release is called.
+func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
+	t.Helper()
+	w = newWorld(t)
+	w.initialise()
+	bin := w.wrapVault("slow")
 	hold := filepath.Join(bin, "hold")
 	overwrite(t, hold, "")
 	t.Cleanup(func() { _ = os.Remove(hold) }) // it is gone if all went well

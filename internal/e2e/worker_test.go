@@ -69,22 +69,7 @@ func smallGroup(t *testing.T) string {
 func TestF51WorkerOutOfMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	bin := filepath.Join(w.dir, "starved")
-	if err := os.Mkdir(bin, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for to, from := range map[string]string{
-		"broker": programs + "/broker", "brokerd": programs + "/brokerd", "vault": programs + "/broker-vault", "broker-vault": self,
-	} {
-		copyFile(t, from, filepath.Join(bin, to))
-		if err := os.Chmod(filepath.Join(bin, to), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	bin := w.wrapVault("starved")
 	w.bin = bin
 	w.keysIn("file")
 	w.forget()
