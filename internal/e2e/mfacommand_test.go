@@ -124,8 +124,10 @@ func TestCommandGivesTheCode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if at[1]/phoneStep != at[0]/phoneStep+1 {
-		t.Errorf("the program ran at %v, want the second run in the next time step", ran)
+	// A program that ran across the end of a step may have read either step, and
+	// then the later one is waited out: two steps at most.
+	if steps := at[1]/phoneStep - at[0]/phoneStep; steps != 1 && (steps != 2 || at[1]%phoneStep > phoneStep/2) {
+		t.Errorf("the program ran at %v, want the second run early in a later time step", ran)
 	}
 	w.codesLoggedOnce()
 	if calls := w.log("GetSessionToken"); len(calls) != 2 {
