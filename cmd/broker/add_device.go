@@ -15,32 +15,32 @@ import (
 // device settles which MFA device a key is used with, before the key enters
 // the index: the flag, the AWS config's mfa_serial, the user's only device, the
 // user's choice. "" is right only with --no-mfa.
-func (a *app) device(ctx context.Context, o addOptions, configured string, stored ipc.PutResult) (string, error) {
+func (a *app) device(ctx context.Context, n newKey, configured string, stored ipc.PutResult) (string, error) {
 	user := "user " + stored.Identity.UserName // where AWS was asked
-	known := !o.noVerify && stored.DevicesError == nil
+	known := !n.noVerify && stored.DevicesError == nil
 	usable, passkeys := sortDevices(stored.Devices)
 	switch {
-	case o.noMFA:
+	case n.noMFA:
 		return "", nil
-	case o.mfaSerial != "":
-		return o.mfaSerial, checkDevice("--mfa-serial", o.mfaSerial, usable, known)
+	case n.mfaSerial != "":
+		return n.mfaSerial, checkDevice("--mfa-serial", n.mfaSerial, usable, known)
 	case configured != "":
 		return configured, checkDevice("mfa_serial of the AWS config", configured, usable, known)
 	case !known:
-		return "", unknownDevices(stored.DevicesError)
+		return "", unknownDevices(stored.DevicesError, n.again)
 	case len(usable) == 1:
 		return usable[0], nil
 	case len(usable) > 1:
-		return chooseDevice(ctx, o.profile, user, usable)
+		return chooseDevice(ctx, n, user, usable)
 	case len(passkeys) > 0:
 		err := errorf(ipc.CodeMFAPasskey, "the only MFA device of %s is a passkey, for which AWS has no codes: %s", user, strings.Join(passkeys, ", "))
-		err.Hint = "add a virtual MFA device beside the passkey, then try again: broker add " + o.profile
+		err.Hint = "add a virtual MFA device beside the passkey, then try again: " + n.again
 		return "", err
 	}
 	return "", &ipc.Error{
 		Code:    ipc.CodeMFAUnknown,
 		Message: user + " has no MFA device",
-		Hint:    "assign one in the IAM console, or make sessions without: broker add " + o.profile + " --no-mfa",
+		Hint:    "assign one in the IAM console, or make sessions without: " + n.again + " --no-mfa",
 	}
 }
 
@@ -73,21 +73,21 @@ func checkDevice(where, serial string, usable []string, known bool) error {
 	}
 }
 
-func unknownDevices(cause *ipc.Error) error {
+func unknownDevices(cause *ipc.Error, again string) error {
 	message := "the MFA devices of the user are not known"
 	if cause != nil {
 		message += ": " + cause.Message
 	}
-	return &ipc.Error{Code: ipc.CodeMFAUnknown, Message: message, Hint: "add --mfa-serial ARN, or --no-mfa to make sessions without"}
+	return &ipc.Error{Code: ipc.CodeMFAUnknown, Message: message, Hint: "name the device, or say --no-mfa: " + again + " --mfa-serial ARN"}
 }
 
-func chooseDevice(ctx context.Context, profile, user string, usable []string) (string, error) {
-	i, err := choose(ctx, "Which MFA device do you use?", usable)
+func chooseDevice(ctx context.Context, n newKey, user string, usable []string) (string, error) {
+	i, err := choose(ctx, "Which MFA device do you use for profile "+n.profile+"?", usable)
 	if errors.Is(err, errNoTerminal) {
 		return "", &ipc.Error{
 			Code:    ipc.CodeMFAUnknown,
 			Message: user + " has several MFA devices: " + strings.Join(usable, ", "),
-			Hint:    "choose one: broker add " + profile + " --mfa-serial ARN",
+			Hint:    "choose one: " + n.again + " --mfa-serial ARN",
 		}
 	}
 	if err != nil {

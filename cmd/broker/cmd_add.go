@@ -4,11 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -86,9 +82,7 @@ func (o addOptions) check() error {
 	return nil
 }
 
-// add stores one key. The daemon names the place, the worker stores the key
-// there, and only what the daemon then adopts exists: whatever fails on the
-// way, the profile keeps the key it had.
+// add stores one key that the user has at hand.
 func (a *app) add(ctx context.Context, o addOptions) error {
 	if err := o.check(); err != nil {
 		return err
@@ -103,86 +97,15 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	if err := key.check(); err != nil {
 		return err
 	}
-	var place ipc.Reservation
-	reserve := ipc.ReserveParams{Profile: o.profile, AccessKeyID: key.AccessKeyID, Replace: o.replace}
-	err = a.unlocked(ctx, func() error { return a.call(ctx, ipc.OpReserve, reserve, &place) })
-	if err != nil {
-		return err
-	}
-	item := ipc.ItemParams{Store: place.Store, Item: place.Item, Profile: o.profile, AccessKeyID: key.AccessKeyID, AWS: place.AWS}
-	stored, err := a.put(ctx, item, key.SecretAccessKey, o)
-	if err != nil {
-		return err
-	}
-	serial, err := a.device(ctx, o, place.SerialNumber, stored)
-	if err != nil {
-		return errors.Join(err, a.discard(ctx, item))
-	}
-	adopted, err := a.adopt(ctx, item, ipc.AdoptParams{
-		Item: item.Item, Profile: o.profile, AccessKeyID: item.AccessKeyID, Replace: o.replace,
-		KeyDetails: ipc.KeyDetails{
-			AccountID: stored.Identity.AccountID, ARN: stored.Identity.ARN, UserName: stored.Identity.UserName,
-			SerialNumber: serial, NoMFA: o.noMFA, Region: place.Region,
-		},
+	stored, err := a.storeKey(ctx, newKey{
+		profile: o.profile, accessKeyID: key.AccessKeyID, put: a.putPair(key, o.noVerify),
+		mfaSerial: o.mfaSerial, noMFA: o.noMFA, noVerify: o.noVerify, replace: o.replace,
+		again: "broker add " + o.profile,
 	})
 	if err != nil {
 		return err
 	}
-	return a.added(ctx, o, adopted)
-}
-
-// put has a worker store the key as a new item. One that did not get to say
-// how it ended may have stored it.
-func (a *app) put(ctx context.Context, item ipc.ItemParams, secretAccessKey secret.String, o addOptions) (ipc.PutResult, error) {
-	var stored ipc.PutResult
-	err := a.vault(ctx, item.Store, ipc.OpPut, ipc.PutParams{
-		Item: item.Item, Store: item.Store, AWS: item.AWS, Profile: item.Profile,
-		AccessKeyID: item.AccessKeyID, SecretAccessKey: secretAccessKey, NoVerify: o.noVerify,
-		MFAChoice: ipc.MFAChoice{SerialNumber: o.mfaSerial, NoMFA: o.noMFA},
-	}, &stored)
-	if hasCode(err, ipc.CodeInternal, ipc.CodeProtocol, ipc.CodeDeadline, ipc.CodeKeychainTimeout) {
-		err = errors.Join(err, a.discard(ctx, item))
-	}
-	return stored, err
-}
-
-// adoptGrace is how long an interrupt waits for the answer to adopt.
-const adoptGrace = 5 * time.Second
-
-// adopt enters the stored key into the index. From the moment that the daemon
-// has the request, the item may be the only copy of the key that the index
-// names, and the one before it deleted: the item is discarded only if the
-// daemon says that it did not adopt it, and never because no answer came.
-func (a *app) adopt(ctx context.Context, item ipc.ItemParams, params ipc.AdoptParams) (ipc.Key, error) {
-	patient, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
-	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(adoptGrace, func() { stop(context.Cause(ctx)) })
-	})()
-	var key ipc.Key
-	err := a.call(patient, ipc.OpAdopt, params, &key)
-	switch {
-	case err == nil:
-		return key, nil
-	case hasCode(err, ipc.CodeUsage, ipc.CodeKeyInvalid, ipc.CodeKeyExists, ipc.CodeNotInitialised):
-		return key, errors.Join(err, a.discard(ctx, item))
-	}
-	return key, fmt.Errorf("enter key %s into the index, which broker list shows; it stays in the store, where broker recover finds it: %w", item.AccessKeyID, err)
-}
-
-// hasCode reports whether err is a failure of one of these codes.
-func hasCode(err error, codes ...ipc.Code) bool {
-	var coded *ipc.Error
-	return errors.As(err, &coded) && slices.Contains(codes, coded.Code)
-}
-
-// discard deletes an item that the index does not have, also when the user
-// interrupted us.
-func (a *app) discard(ctx context.Context, item ipc.ItemParams) error {
-	if err := a.vault(context.WithoutCancel(ctx), item.Store, ipc.OpDelete, item, nil); err != nil {
-		return fmt.Errorf("delete item %s again: %w", item.Item, err)
-	}
-	return nil
+	return a.added(ctx, o, stored)
 }
 
 // added says what is stored and what comes next.
