@@ -48,6 +48,7 @@ var ours = map[string][]string{
 	"internal/paths":         {"internal/atomicfile", "internal/secret"},
 	"internal/secret":        {},
 	"internal/tty":           {"internal/atomicfile", "internal/paths", "internal/secret"},
+	"internal/testcorpus":    {},
 	"internal/testprograms":  {},
 }
 
@@ -63,7 +64,7 @@ var theirs = map[string][]string{
 	"github.com/fsnotify/fsnotify":     {"broker", "cmd/brokerd", "internal/ipc"},
 	"github.com/godbus/dbus":           {"vault/keychain", "test"}, // v4: the library's own connection, see vault/keychain
 	"github.com/godbus/dbus/v5":        {"vault/vaulttest", "test"},
-	"github.com/rogpeppe/go-internal":  {"test"},
+	"github.com/rogpeppe/go-internal":  {"internal/testcorpus", "test"},
 	"github.com/urfave/cli/v2":         {"cmd/"},
 	"golang.org/x/crypto":              {"vault/keychain", "test"},
 	"golang.org/x/sys":                 {"broker", "cmd/", "internal/", "vault", "vault/keychain", "test"},
