@@ -29,7 +29,7 @@ func write(path string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	tmp := temporaryName(name)
-	if err := writeNew(dir, tmp, data, perm); err != nil {
+	if err := writeNew(dir, tmp, data, func(f *os.File) error { return f.Chmod(perm) }); err != nil {
 		return err
 	}
 	if err := unix.Renameat(int(dir.Fd()), tmp, int(dir.Fd()), name); err != nil {
@@ -65,8 +65,9 @@ func checkTarget(dir *os.File, name string) error {
 	return nil
 }
 
-// writeNew creates name in dir with data and syncs it. On an error nothing is left.
-func writeNew(dir *os.File, name string, data []byte, perm fs.FileMode) (err error) {
+// writeNew creates name in dir with data, lets dress say whose it is and who may
+// open it, and syncs it. On an error nothing is left.
+func writeNew(dir *os.File, name string, data []byte, dress func(*os.File) error) (err error) {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(dir.Fd()), name, flags, 0o600)
 	if err != nil {
@@ -86,10 +87,33 @@ func writeNew(dir *os.File, name string, data []byte, perm fs.FileMode) (err err
 	}
 	// After the content, so that it is never readable more widely than asked,
 	// and by descriptor, so that the umask has no say.
-	if err := f.Chmod(perm); err != nil {
+	if err := dress(f); err != nil {
 		return bare(err)
 	}
 	return bare(f.Sync())
+}
+
+// RenameNew moves a file to a name that must be free: it wraps fs.ErrExist, and
+// moves nothing, if it is not. Both names must be on one file system.
+func RenameNew(from, to string) error {
+	if err := renameNew(unix.AT_FDCWD, from, unix.AT_FDCWD, to); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// renameNew is RenameNew relative to two directories. What cannot rename so, as
+// NFS cannot, can give a file a second name, which never takes the place of
+// another; a crash before the first one is gone leaves both.
+func renameNew(fromDir int, from string, toDir int, to string) error {
+	err := renameExcl(fromDir, from, toDir, to)
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	if err := unix.Linkat(fromDir, from, toDir, to, 0); err != nil {
+		return err
+	}
+	return unix.Unlinkat(fromDir, from, 0)
 }
 
 // syncDir makes a rename durable. Some network and FUSE file systems cannot

@@ -110,6 +110,23 @@ func replace(from, to string) error {
 	}
 }
 
+// RenameNew moves a file to a name that must be free: it wraps fs.ErrExist, and
+// moves nothing, if it is not. Both names must be on one drive.
+func RenameNew(from, to string) error {
+	fromName, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	toName, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(fromName, toName, windows.MOVEFILE_WRITE_THROUGH); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
 func makeDir(path string, perm fs.FileMode) error {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
@@ -129,20 +146,28 @@ func makeDir(path string, perm fs.FileMode) error {
 // writes through.
 func syncPath(string) error { return nil }
 
-func read(path string, limit int64) ([]byte, error) {
+// openShared opens a file itself, not what it links to, to be read. Readers share
+// what they can, so as to be in nobody's way. A directory is opened too, to be
+// refused by name.
+func openShared(path string) (*os.File, error) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
 	}
-	// Readers share what they can, so as to be in nobody's way. A directory is
-	// opened too, to be refused by name.
 	handle, err := windows.CreateFile(name, windows.GENERIC_READ,
 		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
 		windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(handle), path)
+	return os.NewFile(uintptr(handle), path), nil
+}
+
+func read(path string, limit int64) ([]byte, error) {
+	f, err := openShared(path)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = f.Close() }() // only read from
 	if err := checkPrivate(f); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/99designs/keyring"
 
+	"credbroker/internal/atomicfile"
 	"credbroker/internal/secret"
 	"credbroker/vault"
 )
@@ -327,7 +328,7 @@ func (b *file) write(name string, data []byte) error {
 	if err := errors.Join(makePrivate(staged), syncPath(staged)); err != nil {
 		return fileError(act, err)
 	}
-	err = renameNew(staged, final)
+	err = atomicfile.RenameNew(staged, final)
 	if errors.Is(err, fs.ErrExist) {
 		return &vault.Error{Kind: vault.ErrExists, Text: "item " + name + " is in the vault already"}
 	}

@@ -11,8 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
+	"credbroker/internal/atomicfile"
 	"credbroker/vault"
 )
 
@@ -78,7 +78,7 @@ func writeNew(path string, data []byte) error {
 		err = closeErr
 	}
 	if err == nil {
-		err = renameNew(f.Name(), path)
+		err = atomicfile.RenameNew(f.Name(), path)
 	}
 	if err != nil {
 		return err
@@ -86,39 +86,18 @@ func writeNew(path string, data []byte) error {
 	return syncPath(dir)
 }
 
-// lockPoll is how often a lock that another process holds is tried: no
-// system's lock has a deadline, and holders need milliseconds.
-const lockPoll = 5 * time.Millisecond
-
 // lock takes the lock file of dir, which is never removed, and returns what
 // releases it.
 func lock(ctx context.Context, dir string) (release func(), err error) {
 	path := filepath.Join(dir, ".lock")
-	f, err := openLock(path)
-	if err != nil {
+	release, err = atomicfile.Lock(ctx, path)
+	switch {
+	case errors.Is(err, atomicfile.ErrLocked):
+		return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
+	case err != nil:
 		return nil, fileError("lock the vault", err)
 	}
-	tick := time.NewTicker(lockPoll)
-	defer tick.Stop()
-	for {
-		locked, err := tryLock(f)
-		switch {
-		case ctx.Err() != nil:
-			// Also with the lock in hand: whoever asked has been told that
-			// nothing happened.
-			_ = f.Close() // nothing was written
-			return nil, &vault.Error{Kind: vault.ErrTimeout, Text: "lock the vault: another process holds " + path}
-		case locked:
-			return func() { _ = f.Close() }, nil // which ends the lock, whatever it says
-		case err != nil:
-			_ = f.Close() // as above
-			return nil, fileError("lock the vault", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
+	return release, nil
 }
 
 // fileError says what an error of the file system means for a store.

@@ -10,8 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // checkDir refuses a directory that is not ours alone.
@@ -68,21 +66,6 @@ func syncPath(path string) error {
 // makePrivate has nothing to do: os.CreateTemp and the library make files of
 // mode 0600.
 func makePrivate(string) error { return nil }
-
-// openLock opens the lock file at path, or makes it.
-func openLock(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-}
-
-// tryLock takes the lock of f until it is closed, or returns false if another
-// has it.
-func tryLock(f *os.File) (bool, error) {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
-		return false, nil
-	}
-	return err == nil, err
-}
 
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 

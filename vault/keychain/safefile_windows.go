@@ -86,22 +86,6 @@ func syncPath(path string) error {
 	return f.Sync()
 }
 
-// renameNew moves a file to a name that must be free: fs.ErrExist if it is not.
-func renameNew(from, to string) error {
-	fromName, err := windows.UTF16PtrFromString(from)
-	if err != nil {
-		return err
-	}
-	toName, err := windows.UTF16PtrFromString(to)
-	if err != nil {
-		return err
-	}
-	if err := windows.MoveFileEx(fromName, toName, windows.MOVEFILE_WRITE_THROUGH); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}
-
 // makePrivate takes a file of ours from everybody else, whatever its directory
 // lets through.
 func makePrivate(path string) error {
@@ -119,20 +103,6 @@ func makePrivate(path string) error {
 		return &fs.PathError{Op: "make private", Path: path, Err: err}
 	}
 	return nil
-}
-
-// openLock opens the lock file at path, or makes it.
-func openLock(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) }
-
-// tryLock takes the lock of f until it is closed, or returns false if another
-// has it.
-func tryLock(f *os.File) (bool, error) {
-	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
-	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{})
-	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
