@@ -103,6 +103,11 @@ var outcomes = []outcome{
 		"correct that place and try again",
 	},
 	{
+		ipc.CodeConfigUnwritable,
+		exitError, "an AWS file cannot be edited as it is, or by you; it was left as it was, and the message says why",
+		"correct what the message names and try again",
+	},
+	{
 		ipc.CodeNotInitialised,
 		exitError, "no store for keys was chosen yet",
 		"choose a store for keys: broker init",

@@ -4,9 +4,10 @@
 // that AWS publishes for all SDKs, and broker's own config, which has the same
 // syntax.
 //
-//   - Reading is all that happens to an AWS file: credential_process,
-//     mfa_process, endpoint_url and ca_bundle are data here. Nothing in the
-//     package starts a program, opens a connection or looks at the environment.
+//   - What an AWS file names is data here: credential_process, mfa_process,
+//     endpoint_url and ca_bundle. Nothing in the package starts a program, opens
+//     a connection or looks at the environment.
+//   - Rewrite is the one function that writes to an AWS file, whole or not at all.
 //   - A secret found in a file is dropped while it is read: its key stays, its
 //     value becomes secret.Redacted. So no Config, error or document can show
 //     one, and brokerd does not come to hold the keys of other profiles.

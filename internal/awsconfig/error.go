@@ -10,13 +10,16 @@ import (
 // The codes of an Error. They are spelled as package ipc spells them, which
 // this package does not import.
 const (
-	CodeConfigBroken   = "config_broken"   // a file does not parse or cannot be read
-	CodeNoProfile      = "no_profile"      // the profile exists nowhere
-	CodeNoKey          = "no_key"          // the profile is there, its key is not in the vault
-	CodeProfileInvalid = "profile_invalid" // the profile contradicts itself
-	CodeProfileLoop    = "profile_loop"    // source_profile or include_profile runs in a circle
-	CodeUnsupported    = "unsupported"     // the profile gets its credentials in a way broker does not serve
-	CodeUsage          = "usage"           // a parameter is malformed
+	CodeConfigBroken     = "config_broken"     // a file does not parse or cannot be read
+	CodeNoProfile        = "no_profile"        // the profile exists nowhere
+	CodeNoKey            = "no_key"            // the profile is there, its key is not in the vault
+	CodeProfileInvalid   = "profile_invalid"   // the profile contradicts itself
+	CodeProfileLoop      = "profile_loop"      // source_profile or include_profile runs in a circle
+	CodeUnsupported      = "unsupported"       // the profile gets its credentials in a way broker does not serve
+	CodeUsage            = "usage"             // a parameter is malformed
+	CodeConfigUnwritable = "config_unwritable" // an AWS file cannot be edited as it is
+	CodeDiskFull         = "disk_full"         // nothing can be written: the disk, or the quota, is full
+	CodeReadOnly         = "read_only"         // nothing can be written: the file system is mounted read-only
 )
 
 // Error is a failure with the place that caused it. Message and Hint never
