@@ -29,7 +29,7 @@ func (a *app) readKey(ctx context.Context, o addOptions) (keyPair, error) {
 	case o.stdin:
 		return keyFromStdin(a.stdin)
 	case o.fromEnv:
-		return a.keyFromEnv(o)
+		return a.keyFromEnv(o.profile)
 	}
 	return keyFromTerminal(ctx)
 }
@@ -73,15 +73,25 @@ func keyFromStdin(in io.Reader) (keyPair, error) {
 	return keyPair{text[0], secret.New(text[1])}, nil
 }
 
-func (a *app) keyFromEnv(o addOptions) (keyPair, error) {
-	id := a.getenv("AWS_ACCESS_KEY_ID")
-	if a.getenv("AWS_SESSION_TOKEN") != "" || a.getenv("AWS_SECURITY_TOKEN") != "" {
-		return keyPair{}, keyInvalid("the environment holds a temporary key: AWS_SESSION_TOKEN is set", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a long-lived key, and unset AWS_SESSION_TOKEN")
-	}
-	if id == "" {
-		return keyPair{}, keyInvalid("AWS_ACCESS_KEY_ID is not set", "set it and AWS_SECRET_ACCESS_KEY, or type the key: broker add "+o.profile)
+// keyFromEnv takes the long-lived key of the environment, for a profile.
+func (a *app) keyFromEnv(profile string) (keyPair, error) {
+	id, err := a.envKeyID(profile)
+	if err != nil {
+		return keyPair{}, err
 	}
 	return keyPair{id, secret.New(a.getenv("AWS_SECRET_ACCESS_KEY"))}, nil
+}
+
+// envKeyID returns the ID of the long-lived key in the environment.
+func (a *app) envKeyID(profile string) (string, error) {
+	if a.getenv("AWS_SESSION_TOKEN") != "" || a.getenv("AWS_SECURITY_TOKEN") != "" {
+		return "", keyInvalid("the environment holds a temporary key: AWS_SESSION_TOKEN is set", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a long-lived key, and unset AWS_SESSION_TOKEN")
+	}
+	id := a.getenv("AWS_ACCESS_KEY_ID")
+	if id == "" {
+		return "", keyInvalid("AWS_ACCESS_KEY_ID is not set", "set it and AWS_SECRET_ACCESS_KEY, or type the key: broker add "+profile)
+	}
+	return id, nil
 }
 
 func keyFromTerminal(ctx context.Context) (keyPair, error) {
@@ -96,7 +106,7 @@ func keyFromTerminal(ctx context.Context) (keyPair, error) {
 	if err != nil {
 		return keyPair{}, notTyped("the access key ID", err)
 	}
-	key := keyPair{AccessKeyID: strings.TrimSpace(id), SecretAccessKey: secret.New("not asked yet")}
+	key := keyPair{AccessKeyID: strings.TrimSpace(id), SecretAccessKey: unseen()}
 	if err := key.check(); err != nil {
 		return keyPair{}, err
 	}

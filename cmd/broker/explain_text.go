@@ -68,7 +68,10 @@ func callTexts(x ipc.Explanation, now time.Time) []string {
 func callText(c ipc.PlannedCall) string {
 	text := c.Action
 	if c.RoleARN != "" {
-		text += " " + c.RoleARN + " as " + c.RoleSessionName
+		text += " " + c.RoleARN
+	}
+	if c.RoleSessionName != "" {
+		text += " as " + c.RoleSessionName
 	}
 	if c.DurationSeconds > 0 {
 		text += ", for " + awsconfig.FormatLife(time.Duration(c.DurationSeconds)*time.Second)

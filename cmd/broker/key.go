@@ -32,6 +32,9 @@ func looksSecret(text string) bool {
 	return len(text) == 40 && strings.Trim(text, upper+"abcdefghijklmnopqrstuvwxyz"+digit+"/+=") == ""
 }
 
+// unseen stands for a secret that was not read yet, for check.
+func unseen() secret.String { return secret.New("unseen") }
+
 // check refuses an access key ID that is none, before the daemon is told of
 // it: what stands in its place may be the secret, so it is not repeated
 // either. The secret itself is checked by the worker, which is the one to see

@@ -103,6 +103,10 @@ func readLayer(path string) (layer, error) {
 		return layer{}, err
 	}
 	defer clear(data) // it may hold secrets
+	return newLayer(path, data)
+}
+
+func newLayer(path string, data []byte) (layer, error) {
 	p, err := parse(path, data)
 	if err != nil {
 		return layer{}, err

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+	"credbroker/internal/secret"
+)
+
+// importOptions is the command line of broker import.
+type importOptions struct {
+	profiles     []string // empty: all that the source has
+	from         string   // the name of a sourceKind; "" is the files
+	mfaSerial    string
+	noMFA        bool
+	dryRun       bool
+	deleteSource bool
+	json         bool
+}
+
+func newImportCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:  "import",
+		Usage: "take over keys that are held elsewhere",
+		UsageText: "broker import [PROFILE…] [--from {" + strings.Join(kindNames(), " | ") + "}] [--dry-run]\n" +
+			"                    [--mfa-serial ARN | --no-mfa] [--json]",
+		Description: about(`Stores every long-lived key of the source, or those of the named profiles, each
+verified with AWS, and shows how its profiles came to credentials before and how
+they do now. The source stays as it is. A second run takes what the first could
+not.`, "broker import --dry-run"),
+		Flags: []cli.Flag{
+			namedProfileFlag(),
+			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`: file (both AWS files), env (the AWS_ variables); default file"},
+			switchFlag("dry-run", "say what would be taken; read no secret, store nothing"),
+			&cli.StringFlag{Name: "mfa-serial", Usage: "MFA device of the named profile, by its `ARN` or serial number"},
+			switchFlag("no-mfa", "make sessions of the named profiles without an MFA code"),
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			profiles, err := a.namedProfiles(c)
+			if err != nil {
+				return err
+			}
+			return a.importKeys(c.Context, importOptions{
+				profiles: profiles, from: c.String("from"), mfaSerial: c.String("mfa-serial"), noMFA: c.Bool("no-mfa"),
+				dryRun: c.Bool("dry-run"), deleteSource: c.Bool("delete-source"), json: c.Bool("json"),
+			})
+		},
+	}
+}
+
+// namedProfiles returns the profiles of the arguments and of --profile, each once.
+func (a *app) namedProfiles(c *cli.Context) ([]string, error) {
+	words := a.line.words
+	if c.IsSet("profile") {
+		words = append(slices.Clone(words), c.String("profile"))
+	}
+	var profiles []string
+	for _, name := range words {
+		if err := awsconfig.ValidProfileName(name); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(profiles, name) {
+			profiles = append(profiles, name)
+		}
+	}
+	return profiles, nil
+}
+
+// check refuses flags that contradict each other. What is said of MFA is said
+// of named profiles only: a --no-mfa for forty keys is no decision.
+func (o importOptions) check() error {
+	switch {
+	case o.noMFA && o.mfaSerial != "":
+		return usagef("import takes --mfa-serial or --no-mfa, not both")
+	case o.noMFA && len(o.profiles) == 0:
+		return usagef("--no-mfa is for profiles that are named: broker import PROFILE --no-mfa")
+	case o.mfaSerial != "" && len(o.profiles) != 1:
+		return usagef("--mfa-serial is for one profile that is named: broker import PROFILE --mfa-serial ARN")
+	case isPasskey(o.mfaSerial):
+		return errorf(ipc.CodeMFAPasskey, "%s is a passkey, which AWS STS does not accept", o.mfaSerial)
+	case o.dryRun && o.deleteSource:
+		return usagef("import takes --dry-run or --delete-source, not both")
+	}
+	return nil
+}
+
+// again is the command that imports profiles, for hints.
+func (o importOptions) again(profiles string) string {
+	line := strings.TrimSpace("broker import " + profiles)
+	if o.from != "" {
+		line += " --from " + o.from
+	}
+	return line
+}
+
+// importKeys takes keys over from one source. Each is stored as add stores one;
+// the source is touched at the end, and only if nothing went wrong.
+func (a *app) importKeys(ctx context.Context, o importOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	kind, err := kindOf(o.from)
+	if err != nil {
+		return err
+	}
+	if !o.dryRun {
+		if err := secret.HideProcess(); err != nil {
+			return err
+		}
+	}
+	config, err := a.awsConfig()
+	if err != nil {
+		return err
+	}
+	source, err := kind.open(a, o, config)
+	if err != nil {
+		return err
+	}
+	candidates, err := source.list(ctx)
+	if err == nil {
+		candidates, err = o.choose(candidates)
+	}
+	if err != nil {
+		return err
+	}
+	r := &importing{a: a, o: o, kind: kind, source: source, config: config}
+	r.report = importReport{From: kind.name, DryRun: o.dryRun, Keys: []importedKey{}, Plans: []profilePlan{}}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	if o.dryRun {
+		r.dryRun(candidates)
+		return r.end(ctx)
+	}
+	r.takeAll(ctx, candidates)
+	return r.end(ctx)
+}
+
+// choose returns the candidates of the named profiles, all if none is named.
+func (o importOptions) choose(all []candidate) ([]candidate, error) {
+	if len(o.profiles) == 0 {
+		return all, nil
+	}
+	var chosen []candidate
+	for _, name := range o.profiles {
+		i := slices.IndexFunc(all, func(c candidate) bool { return c.profile == name })
+		if i < 0 {
+			err := errorf(ipc.CodeNoKey, "import profile %s: there is no key of it to take", name)
+			err.Hint = "to see what there is: broker import --dry-run"
+			if o.from != "" {
+				err.Hint += " --from " + o.from
+			}
+			return nil, err
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// profilePlan is how a profile comes to credentials, before and after import.
+type profilePlan struct {
+	Profile string `json:"profile"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+}
+
+// plans explains every profile that lives on a key of this import.
+func (r *importing) plans(config *awsconfig.Config) []profilePlan {
+	imported := map[string]importedKey{}
+	for _, k := range r.report.Keys {
+		if k.State == keyStored || k.State == keyAlready || k.State == keyFound {
+			imported[k.Profile] = k
+		}
+	}
+	names := config.Profiles()
+	for name := range imported {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	has := func(profile string) (string, bool) {
+		key, ok := r.stored[profile]
+		return key.AccessKeyID, ok
+	}
+	plans := []profilePlan{}
+	for _, name := range names {
+		route, err := config.Route(name, has)
+		if err != nil {
+			if _, own := imported[name]; own {
+				plans = append(plans, profilePlan{name, r.before(name, imported), "not served: " + asCoded(err).Message})
+			}
+			continue
+		}
+		if _, ours := imported[route.Owner().Profile]; ours {
+			plans = append(plans, profilePlan{name, r.before(name, imported), routeText(route, r.stored[route.Owner().Profile], r.o.dryRun)})
+		}
+	}
+	return plans
+}
+
+// before says what SDKs, or the program whose keys these were, did with a
+// profile by the files as they were.
+func (r *importing) before(name string, imported map[string]importedKey) string {
+	has := func(profile string) (string, bool) {
+		if k, ok := imported[profile]; ok && r.kind.name != importKinds()[0].name {
+			return orText(k.AccessKeyID, "of "+profile), true
+		}
+		id, ok := r.had[profile]
+		return id, ok
+	}
+	chain, err := r.config.Chain(name, has)
+	if err != nil {
+		return "no credentials: " + asCoded(err).Message
+	}
+	var parts []string
+	for _, step := range chain.Steps {
+		parts = append(parts, r.stepText(step, imported))
+	}
+	if arn, _ := r.inheritedRole(name); arn != "" {
+		parts = append(parts, "AssumeRole "+arn+", from [default]")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (r *importing) stepText(step awsconfig.Step, imported map[string]importedKey) string {
+	switch step.Type {
+	case awsconfig.StepStatic:
+		for _, k := range imported {
+			if k.AccessKeyID == step.AccessKeyID {
+				return "key " + step.AccessKeyID + " of " + k.Where + ", as it is"
+			}
+		}
+		return "key " + step.AccessKeyID + " of the AWS files, as it is"
+	case awsconfig.StepVault:
+		for _, k := range imported {
+			if k.AccessKeyID == step.AccessKeyID && r.had[k.Profile] != k.AccessKeyID {
+				return "key " + step.AccessKeyID + " of " + k.Where
+			}
+		}
+		return "key " + step.AccessKeyID + " of broker's vault"
+	case awsconfig.StepRole:
+		return "AssumeRole " + step.RoleARN
+	case awsconfig.StepProcess:
+		return "the program of credential_process"
+	case awsconfig.StepWebIdentity:
+		return "a web identity token, AssumeRoleWithWebIdentity " + step.RoleARN
+	case awsconfig.StepSSO:
+		return "IAM Identity Center (SSO)"
+	}
+	return "credential_source " + step.Name
+}
+
+// routeText says in the words of explain what broker does for a profile.
+// Before a key is stored nobody knows yet which MFA device its user has.
+func routeText(route awsconfig.Route, key ipc.Key, unknown bool) string {
+	owner := route.Owner()
+	serial := ""
+	for _, on := range route.Path {
+		if serial == "" && (on.Profile != owner.Profile || !key.NoMFA) {
+			serial = on.MFASerial
+		}
+	}
+	serial = orText(serial, key.SerialNumber)
+	session := callText(ipc.PlannedCall{Action: "GetSessionToken", SerialNumber: serial})
+	if unknown && serial == "" {
+		session += ", with a code if AWS lists a device"
+	}
+	parts := []string{"key " + orText(key.AccessKeyID, "of "+owner.Profile) + " of the vault", session}
+	for _, role := range route.Roles {
+		parts = append(parts, callText(ipc.PlannedCall{Action: "AssumeRole", RoleARN: role.Role.ARN, RoleSessionName: orText(role.Role.SessionName, key.UserName)}))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// inheritedRole returns the role that a profile had from [default], in programs
+// that look there for what a profile lacks. SDKs do not.
+func (r *importing) inheritedRole(name string) (arn string, at awsconfig.Pos) {
+	if !r.kind.inherits || name == awsconfig.DefaultProfile {
+		return "", awsconfig.Pos{}
+	}
+	p, _ := r.config.Profile(name)
+	base, _ := r.config.Profile(awsconfig.DefaultProfile)
+	for _, key := range []string{"include_profile", "role_arn", "broker_role_arn"} {
+		if p.Get(key) != "" {
+			return "", awsconfig.Pos{}
+		}
+	}
+	return base.Get("role_arn"), base.Where("role_arn")
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"credbroker/internal/ipc"
+)
+
+// importReport is the JSON of broker import.
+type importReport struct {
+	From   string        `json:"from"`
+	DryRun bool          `json:"dryRun,omitempty"`
+	Keys   []importedKey `json:"keys"`
+	// Plans are the profiles that live on keys of this import.
+	Plans   []profilePlan `json:"plans"`
+	Deleted []droppedKey  `json:"deleted,omitempty"` // with --delete-source
+	// Others are sources of other kinds that are there.
+	Others []otherSource `json:"others,omitempty"`
+	Next   string        `json:"next,omitempty"` // the command to go on with
+}
+
+// otherSource is a source that was not asked for.
+type otherSource struct {
+	From  string `json:"from"`
+	Where string `json:"where"`
+}
+
+// enter adds a key to the report and tells of it.
+func (r *importing) enter(k importedKey) {
+	r.report.Keys = append(r.report.Keys, k)
+	if r.o.json {
+		return
+	}
+	a := r.a
+	switch k.State {
+	case keyStored:
+		a.printf("stored %s of %s for profile %s\n", k.AccessKeyID, orText(k.ARN, "an unverified owner"), k.Profile)
+		switch {
+		case k.NoMFA:
+			a.printf("  sessions are made without MFA\n")
+		case k.SerialNumber != "":
+			a.printf("  MFA device: %s\n", k.SerialNumber)
+		}
+	case keyAlready:
+		a.printf("%s is stored for profile %s already\n", k.AccessKeyID, k.Profile)
+	case keyFound:
+		a.printf("would store %s for profile %s, from %s\n", orText(k.AccessKeyID, "the key"), k.Profile, k.Where)
+	case keyLeft:
+		a.printf("left alone: profile %s, %s: %s\n", k.Profile, k.Where, k.Error.Message)
+	case keyUntried:
+		a.printf("not tried: profile %s, %s\n", k.Profile, k.Where)
+	}
+	if k.Note != "" {
+		a.printf("  %s\n", k.Note)
+	}
+}
+
+// end finishes the source, tells the plans, and what comes next.
+func (r *importing) end(ctx context.Context) error {
+	if r.failed > 0 {
+		return r.partial(ctx)
+	}
+	var err error
+	if r.o.deleteSource {
+		err = r.dropAll(ctx)
+	}
+	r.tell()
+	return err
+}
+
+// partial ends an import in which a key was not stored.
+func (r *importing) partial(ctx context.Context) error {
+	if r.o.json {
+		if err := r.a.printJSON(r.report); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return cmp.Or(r.worst, err)
+	}
+	if len(r.report.Keys) == 1 {
+		return r.errs[0]
+	}
+	for _, err := range r.errs {
+		report(r.a.stderr, err)
+	}
+	_, status := failure(r.worst)
+	return &statusError{status, &ipc.Error{
+		Code:    asCoded(r.worst).Code,
+		Message: fmt.Sprintf("import: %d of %d keys are not stored, and their source is as it was", r.failed, len(r.report.Keys)),
+		Hint:    "correct that, then import again, which takes only the rest: " + r.o.again(strings.Join(r.o.profiles, " ")),
+	}}
+}
+
+// dropAll removes what is stored from the source.
+func (r *importing) dropAll(ctx context.Context) error {
+	profiles := r.profiles()
+	if len(profiles) == 0 {
+		return nil
+	}
+	dropped, err := r.source.drop(ctx, profiles)
+	r.report.Deleted = dropped
+	return err
+}
+
+// tell prints the plans, what else there is to import, and the next command.
+func (r *importing) tell() {
+	config, err := r.a.awsConfig()
+	if err != nil { // it was readable a moment ago
+		config = r.config
+	}
+	r.report.Plans = r.plans(config)
+	r.report.Others = r.others()
+	r.report.Next = r.next()
+	a := r.a
+	if r.o.json {
+		_ = a.printJSON(r.report) // a broken standard output is noticed by run
+		return
+	}
+	if len(r.report.Keys) == 0 {
+		a.printf("there is no key to import\n")
+	}
+	for _, p := range r.report.Plans {
+		a.printf("plan of %s\n  before  %s\n  after   %s\n", p.Profile, p.Before, p.After)
+	}
+	for _, other := range r.report.Others {
+		a.printf("also found: %s: broker import --from %s\n", other.Where, other.From)
+	}
+	if !r.o.dryRun && len(r.profiles()) > 0 {
+		a.printf("the secrets were held elsewhere: rotate the keys. Make a new key in the IAM console, store it\n" +
+			"with broker add PROFILE --replace, and delete the old one\n")
+	}
+	if r.report.Next != "" {
+		a.printf("next: %s\n", r.report.Next)
+	}
+}
+
+// others returns the sources of other kinds that are there, if the user did not
+// choose one.
+func (r *importing) others() []otherSource {
+	var others []otherSource
+	for _, kind := range importKinds() {
+		if r.o.from != "" || kind.found == nil {
+			continue
+		}
+		if where := kind.found(r.a); where != "" {
+			others = append(others, otherSource{kind.name, where})
+		}
+	}
+	return others
+}
+
+// profiles returns the profiles whose keys are stored, or would be.
+func (r *importing) profiles() []string {
+	var names []string
+	for _, k := range r.report.Keys {
+		if k.State == keyStored || k.State == keyAlready || k.State == keyFound {
+			names = append(names, k.Profile)
+		}
+	}
+	return names
+}
+
+// next returns the command that goes on from here.
+func (r *importing) next() string {
+	names := r.profiles()
+	switch {
+	case len(names) == 0:
+		return ""
+	case r.o.dryRun:
+		return r.o.again(strings.Join(r.o.profiles, " "))
+	}
+	return "broker exec " + names[0] + " -- aws sts get-caller-identity"
+}
