@@ -69,15 +69,18 @@ func hasDialog(params json.RawMessage) bool {
 // asks reports whether a store can show a dialog of its own.
 func asks(store ipc.Store) bool { return store.Backend != "file" && store.Backend != "wincred" }
 
-// Options are what a Worker is made of. All but Unlock and Limits are required.
+// Options are what a Worker is made of. All but Unlock, Foreign and Limits are
+// required.
 type Options struct {
 	// Open opens the store that a request names, and no other. With create it
 	// makes what the store needs and lacks; nothing that is there is changed.
 	Open func(ctx context.Context, store ipc.Store, create bool) (Backend, error)
-	// AWS returns calls that are signed with a long-lived key.
 	// Unlock opens a file vault with a passphrase. hold then leaves its key with
 	// who hands it to the workers that come after. nil: no such vault is opened.
 	Unlock func(ctx context.Context, p ipc.UnlockParams) (b Backend, hold func(context.Context) error, err error)
+	// Foreign opens the store of another program. nil: no such store is opened.
+	Foreign func(ctx context.Context, source ipc.Foreign, passphrase secret.String) (ForeignStore, error)
+	// AWS returns calls that are signed with a long-lived key.
 	AWS    func(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (AWS, error)
 	Now    func() time.Time
 	Limits Limits // zero = DefaultLimits
@@ -143,6 +146,14 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 		return with(ctx, op, params, w.recover)
 	case ipc.OpUnlock:
 		return with(ctx, op, params, w.unlock)
+	case ipc.OpForeignList:
+		return with(ctx, op, params, w.foreignList)
+	case ipc.OpForeignKey:
+		return with(ctx, op, params, w.foreignKey)
+	case ipc.OpForeignPut:
+		return with(ctx, op, params, w.foreignPut)
+	case ipc.OpForeignDelete:
+		return with(ctx, op, params, w.foreignDelete)
 	}
 	return nil, &ipc.Error{
 		Code:    ipc.CodeProtocol,

@@ -69,13 +69,14 @@ type bench struct {
 	worker  *vault.Worker
 	opened  []bool // the create flag of each opening
 	fail    error  // of the next opening
+	foreign *foreignShelf
 }
 
 var ann = ipc.Identity{AccountID: "111122223333", ARN: "arn:aws:iam::111122223333:user/team/ann", UserID: "AIDA1", UserName: "ann"}
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{memory: &vaulttest.Memory{}, aws: &fakeAWS{id: ann}}
+	b := &bench{memory: &vaulttest.Memory{}, aws: &fakeAWS{id: ann}, foreign: &foreignShelf{}}
 	b.backend = b.memory
 	worker, err := vault.New(vault.Options{
 		Open: func(_ context.Context, _ ipc.Store, create bool) (vault.Backend, error) {
@@ -87,8 +88,9 @@ func newBench(t *testing.T) *bench {
 			b.aws.key, b.aws.secret = accessKeyID, s
 			return b.aws, nil
 		},
-		Now:    func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
-		Limits: vault.Limits{Dialog: 100 * time.Millisecond, Call: 100 * time.Millisecond, AWS: 100 * time.Millisecond},
+		Foreign: b.foreign.open,
+		Now:     func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
+		Limits:  vault.Limits{Dialog: 100 * time.Millisecond, Call: 100 * time.Millisecond, AWS: 100 * time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +105,9 @@ func (b *bench) run(t *testing.T, op string, params any) (json.RawMessage, *ipc.
 	t.Helper()
 	var raw json.RawMessage
 	var err error
-	if p, ok := params.(ipc.PutParams); ok {
+	if p, ok := params.(interface {
+		Encode() (json.RawMessage, error)
+	}); ok {
 		raw, err = p.Encode()
 	} else {
 		raw, err = json.Marshal(params)
@@ -656,7 +660,9 @@ func TestP33NothingIsQuoted(t *testing.T) {
 	for _, params := range []string{
 		``, `null`, `[]`, `"` + canary + `"`, `{"secretAccessKey":["` + canary + `"]}`, `{"item":{"x":"` + canary + `"}}`, `{"profile":"` + canary,
 	} {
-		for _, op := range []string{ipc.OpPut, ipc.OpDelete, ipc.OpProbe, ipc.OpRecover, canary} {
+		for _, op := range []string{
+			ipc.OpPut, ipc.OpDelete, ipc.OpProbe, ipc.OpRecover, canary, ipc.OpForeignList, ipc.OpForeignKey, ipc.OpForeignPut, ipc.OpForeignDelete,
+		} {
 			_, err := b.worker.Run(t.Context(), op, json.RawMessage(params))
 			if op != canary && err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary/") {
 				t.Errorf("%s %s: %v", op, params, err)
@@ -685,7 +691,8 @@ func TestNewRequiresItsParts(t *testing.T) {
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{
-		ipc.OpProbe, ipc.OpPut, ipc.OpDelete, ipc.OpSessionToken, ipc.OpCallerIdentity, ipc.OpListMFADevices, ipc.OpRecover, "other",
+		ipc.OpProbe, ipc.OpPut, ipc.OpDelete, ipc.OpSessionToken, ipc.OpCallerIdentity, ipc.OpListMFADevices, ipc.OpRecover,
+		ipc.OpForeignList, ipc.OpForeignKey, ipc.OpForeignPut, ipc.OpForeignDelete, "other",
 	} {
 		plain := vault.Budget(op, json.RawMessage(`{"store":{"backend":"file"}}`))
 		dialog := vault.Budget(op, json.RawMessage(`{"store":{"backend":"secret-service"}}`))

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/secret"
 	"credbroker/vault"
 	"credbroker/vault/keychain"
 )
@@ -76,7 +77,7 @@ func serve(in io.Reader, out io.Writer) error {
 	defer watchdog.Stop()
 
 	limits := vault.DefaultLimits()
-	worker, err := vault.New(vault.Options{Open: opener(limits.Call), Unlock: unlock, AWS: dialAWS, Now: time.Now, Limits: limits})
+	worker, err := vault.New(vault.Options{Open: opener(limits.Call), Unlock: unlock, Foreign: foreignOpener(limits.Call), AWS: dialAWS, Now: time.Now, Limits: limits})
 	if err != nil {
 		return err
 	}
@@ -94,17 +95,10 @@ const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 // opener opens the store of a request, on the bus that this process was
 // started with: the library has connected to it before main.
 func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Backend, error) {
-	bus := os.Getenv(busVariable)
-	if bus == ipc.NoBus {
-		bus = ""
-	}
-	var session []string
-	if dialogs := os.Getenv(ipc.WorkerBus); dialogs != "" {
-		session = []string{busVariable + "=" + dialogs}
-	}
+	bus, session := buses()
 	return func(ctx context.Context, store ipc.Store, create bool) (vault.Backend, error) {
-		if store.Backend == keychain.SecretService && store.Service != "" && store.Service != bus {
-			return nil, &ipc.Error{Code: ipc.CodeInternal, Message: "open the secret-service: the worker was started with another session bus"}
+		if err := checkBus(store, bus); err != nil {
+			return nil, err
 		}
 		return keychain.Open(ctx, keychain.Config{
 			Backend:        store.Backend,
@@ -122,4 +116,49 @@ func opener(call time.Duration) func(context.Context, ipc.Store, bool) (vault.Ba
 			Call:           call,
 		})
 	}
+}
+
+// foreignOpener opens the store of another program that a request names.
+func foreignOpener(call time.Duration) func(context.Context, ipc.Foreign, secret.String) (vault.ForeignStore, error) {
+	bus, session := buses()
+	return func(ctx context.Context, source ipc.Foreign, passphrase secret.String) (vault.ForeignStore, error) {
+		if err := checkBus(source.Store, bus); err != nil {
+			return nil, err
+		}
+		return keychain.OpenForeign(ctx, keychain.Foreign{
+			Config: keychain.Config{
+				Backend:  source.Backend,
+				Dir:      source.Dir,
+				Silent:   source.Silent,
+				Bus:      bus,
+				Keychain: source.Keychain,
+				Home:     os.Getenv("HOME"),
+				Program:  source.Program,
+				Environ:  os.Environ(),
+				Session:  session,
+				Call:     call,
+			},
+			Owner: source.Owner, Collection: source.Collection, Prefix: source.Prefix, Passphrase: passphrase,
+		})
+	}
+}
+
+// buses returns the session bus that this process was started with, "" for none,
+// and what leads programs with dialogs to the user's.
+func buses() (bus string, session []string) {
+	bus = os.Getenv(busVariable)
+	if bus == ipc.NoBus {
+		bus = ""
+	}
+	if dialogs := os.Getenv(ipc.WorkerBus); dialogs != "" {
+		session = []string{busVariable + "=" + dialogs}
+	}
+	return bus, session
+}
+
+func checkBus(store ipc.Store, bus string) error {
+	if store.Backend == keychain.SecretService && store.Service != "" && store.Service != bus {
+		return &ipc.Error{Code: ipc.CodeInternal, Message: "open the secret-service: the worker was started with another session bus"}
+	}
+	return nil
 }

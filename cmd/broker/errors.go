@@ -241,6 +241,27 @@ var outcomes = []outcome{
 	},
 
 	{
+		ipc.CodeSourceLocked,
+		exitKeychain, "the store of the program that keys are imported from is locked, or who was asked by it said no; nothing was changed there",
+		"unlock that store, as by using its program once, and try again",
+	},
+	{
+		ipc.CodeSourceTimeout,
+		exitKeychain, "the store of the program that keys are imported from did not answer; nothing was changed there",
+		"look for a dialog of that store, or restart its service, and try again",
+	},
+	{
+		ipc.CodeSourcePassword,
+		exitKeychain, "the passphrase does not open the files of the program that keys are imported from; nothing was changed there",
+		"try again with the passphrase that this key was stored with: each can have another",
+	},
+	{
+		ipc.CodeSourceFailed,
+		exitKeychain, "the store of the program that keys are imported from is not there, or failed in another way; nothing was changed there",
+		"see whether its own program still reads the key, and try again",
+	},
+
+	{
 		ipc.CodeNoKey,
 		exitNoKey, "no key is stored for the profile, or for the one that it takes its credentials from",
 		"list the stored keys: broker list",

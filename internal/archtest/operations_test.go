@@ -11,7 +11,7 @@ import (
 
 // carriers are the messages that may carry a long-lived secret: what a client
 // writes to the standard input of a worker. None is a result.
-var carriers = []string{"PutParams", "UnlockParams", "HoldParams"}
+var carriers = []string{"PutParams", "UnlockParams", "HoldParams", "ForeignParams", "ForeignPutParams"}
 
 // secretMessages finds types of internal/ipc that can hold a secret and are
 // not carriers.

@@ -19,8 +19,10 @@ var revealers = map[string]string{
 	"credproc/environ.go":                "writes the environment of a program that was asked for with its credentials in it",
 	"internal/awsapi/client.go":          "hands keys and credentials to the SDK, which signs with them",
 	"internal/fakeaws/":                  "is AWS: it makes the secrets, checks and answers with them, and all are pretend ones",
+	"internal/ipc/foreign.go":            "writes the requests for foreign stores, for a worker's standard input",
 	"internal/ipc/worker.go":             "writes the requests of put, unlock and hold, for a worker's standard input",
 	"internal/secret/secret.go":          "compares in constant time",
+	"vault/keychain/foreign_file.go":     "opens the file store of another program with its password",
 	"vault/keychain/file.go":             "opens the file store with its password",
 	"vault/keychain/passphrase_typed.go": "derives the password of the file store",
 	"vault/put.go":                       "checks the form of a key before it is stored",
@@ -30,10 +32,12 @@ var revealers = map[string]string{
 // plainFields are the files, or directories, whose structs may hold a secret
 // as plain text, each with its reason.
 var plainFields = map[string]string{
-	"credproc/credproc.go":   "wire form, alive while Encode and Parse run",
-	"internal/fakeaws/":      "wire forms of pretend secrets",
-	"internal/ipc/worker.go": "wire form, alive while Encode runs",
-	"vault/record.go":        "form in the store, alive while it is encoded",
+	"credproc/credproc.go":    "wire form, alive while Encode and Parse run",
+	"internal/fakeaws/":       "wire forms of pretend secrets",
+	"internal/ipc/foreign.go": "wire form, alive while Encode runs",
+	"internal/ipc/worker.go":  "wire form, alive while Encode runs",
+	"vault/foreign.go":        "form in a foreign store, alive while it is decoded",
+	"vault/record.go":         "form in the store, alive while it is encoded",
 }
 
 // excusing returns the entry of a list of exceptions that covers a file.

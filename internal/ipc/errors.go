@@ -46,6 +46,10 @@ const (
 	CodeKeychainCorrupt  Code = "keychain_corrupt"  // the item is missing or is not what the index says
 	CodeKeychainFailed   Code = "keychain_failed"   // any other failure of the store
 	CodeWrongPassphrase  Code = "wrong_passphrase"  // the file vault does not open
+	CodeSourceLocked     Code = "source_locked"     // the store of another program is locked, or refused
+	CodeSourceTimeout    Code = "source_timeout"    // the store of another program did not answer
+	CodeSourcePassword   Code = "source_passphrase" // the passphrase does not open the store of another program
+	CodeSourceFailed     Code = "source_failed"     // the store of another program is not there, or failed in another way
 	CodeIndexLost        Code = "index_lost"        // state.json is missing or unreadable: run broker recover
 	CodeNoKey            Code = "no_key"            // no key is stored for the profile
 	CodeNoProfile        Code = "no_profile"        // the profile exists nowhere

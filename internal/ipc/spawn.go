@@ -23,6 +23,9 @@ const (
 	KillDelay    = 5 * time.Second
 )
 
+// foreignRead is for one key of another program: macOS asks for each of them.
+const foreignRead = DialogTime
+
 // drainTime is how long Run goes on reading after the worker's end: only a
 // process that left the worker's process group can still hold the pipe.
 const drainTime = time.Second
@@ -42,6 +45,15 @@ func Limit(op string) time.Duration {
 		keychain, aws = 4, 2
 	case OpSessionToken, OpCallerIdentity, OpListMFADevices: // open, read
 		keychain, aws = 2, 1
+	// A foreign store may ask its user, whatever broker's own does.
+	case OpForeignList: // list
+		return DialogTime + KeychainTime + KillDelay
+	case OpForeignKey: // read
+		return DialogTime + foreignRead + KillDelay
+	case OpForeignDelete: // read; delete, prove absent
+		return DialogTime + foreignRead + 2*KeychainTime + KillDelay
+	case OpForeignPut: // read; then as OpPut
+		return DialogTime + foreignRead + Limit(OpPut)
 	case OpRecover: // as many keys as there are: nobody has a hundred
 		return 10 * time.Minute
 	case OpUnlock: // deriving the key is slow on purpose, and slower where memory is short
@@ -66,7 +78,8 @@ type WorkerCommand struct {
 
 // Run has one worker do op and returns its result. The worker has ended, with
 // every process of its group, when Run returns. Nothing of params reaches its
-// arguments or environment. PutParams are sent with their secret.
+// arguments or environment. Params that can Encode themselves are sent
+// with their secret.
 //
 // The error is an *Error: the worker's own, or CodeKeychainTimeout if it did
 // not end in time, CodeDeadline if ctx did end, or CodeInternal if it died or

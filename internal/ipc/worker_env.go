@@ -22,15 +22,28 @@ const WorkerBus = "BROKER_DIALOG_BUS"
 // secret-service is given a bus; every other store gets NoBus. extra, as in
 // "GOCOVERDIR=/…", is appended; no secret may be in it.
 func WorkerEnv(store Store, home, bus string, extra ...string) []string {
+	return workerEnv([]Store{store}, home, bus, extra)
+}
+
+// ForeignEnv is WorkerEnv for a worker that opens a foreign store and, unless it
+// is zero, one of broker's.
+func ForeignEnv(source Foreign, store Store, home, bus string, extra ...string) []string {
+	return workerEnv([]Store{source.Store, store}, home, bus, extra)
+}
+
+func workerEnv(stores []Store, home, bus string, extra []string) []string {
 	var more []string
-	if store.Backend == "pass" {
-		more = passEnv(store, bus)
-	}
-	if bus == "" || store.Backend != "secret-service" {
-		bus = NoBus
+	own := NoBus
+	for _, store := range stores {
+		switch {
+		case store.Backend == "pass":
+			more = passEnv(store, bus) // of two the last: both are told their directory with each call
+		case store.Backend == "secret-service" && bus != "":
+			own = bus
+		}
 	}
 	env := append(systemEnv(home),
-		"DBUS_SESSION_BUS_ADDRESS="+bus,
+		"DBUS_SESSION_BUS_ADDRESS="+own,
 		"DISABLE_KWALLET=1", // the keyring library would look for it on the bus
 	)
 	return append(append(env, more...), extra...)

@@ -17,6 +17,25 @@ import (
 // openKeychain opens a keychain of macOS. The library would make one that is
 // missing, and show a dialog for its password; so it is looked for first.
 func openKeychain(ctx context.Context, c Config) (vault.Backend, error) {
+	opened, err := keychainOf(ctx, c, "broker")
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
+// openForeignKeychain opens the owner's items of a keychain. It gave no program
+// the right to read them unasked, so macOS asks for each, and for the keychain.
+func openForeignKeychain(ctx context.Context, f Foreign) (vault.ForeignStore, error) {
+	opened, err := keychainOf(ctx, f.Config, f.service())
+	if err != nil {
+		return nil, err
+	}
+	return foreignRing{opened}, nil
+}
+
+// keychainOf opens the items of one service.
+func keychainOf(ctx context.Context, c Config, service string) (*ring, error) {
 	if c.Keychain != "" {
 		path := filepath.Join(c.Home, "Library", "Keychains", c.Keychain+".keychain-db")
 		if _, err := os.Stat(path); err != nil || filepath.Base(c.Keychain) != c.Keychain {
@@ -28,7 +47,7 @@ func openKeychain(ctx context.Context, c Config) (vault.Backend, error) {
 	}
 	opened, err := bounded(ctx, "open the keychain", func() (keyring.Keyring, error) {
 		return pinned(keyring.KeychainBackend, "*keyring.keychain", keyring.Config{
-			ServiceName:  "broker",
+			ServiceName:  service,
 			KeychainName: c.Keychain,
 			// Never to another machine; and read by this program without a
 			// question, by any other only after one.

@@ -5,6 +5,7 @@ package keychain
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/99designs/keyring"
@@ -46,6 +47,11 @@ func (r *ring) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
+	return r.read(ctx, name)
+}
+
+// read is Get for any name.
+func (r *ring) read(ctx context.Context, name string) ([]byte, error) {
 	got := make(chan keyring.Item, 1) // do may be left while the library works on
 	err := r.do(ctx, "read item "+name, func() error {
 		item, err := r.ring.Get(name)
@@ -62,10 +68,21 @@ func (r *ring) Delete(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	return r.remove(ctx, name)
+}
+
+// remove is Delete for any name.
+func (r *ring) remove(ctx context.Context, name string) error {
 	return r.do(ctx, "delete item "+name, func() error { return r.ring.Remove(name) })
 }
 
 func (r *ring) List(ctx context.Context) ([]string, error) {
+	names, err := r.names(ctx)
+	return slices.DeleteFunc(names, func(name string) bool { return !vault.Ours(name) }), err
+}
+
+// names returns all that the list has.
+func (r *ring) names(ctx context.Context) ([]string, error) {
 	all := make(chan []string, 1)
 	err := r.do(ctx, "list the store", func() error {
 		names, err := r.list()
@@ -75,13 +92,7 @@ func (r *ring) List(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, name := range <-all {
-		if vault.Ours(name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
+	return <-all, nil
 }
 
 // do runs one call, and says what its error means.

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,13 +22,20 @@ import (
 // attribute is the one under which the library files its items.
 const attribute = "profile"
 
-// secretService is the collection behind the alias "default". Every call looks
+// collection is one keyring of the Secret Service, and what messages call it.
+type collection struct {
+	path dbus.ObjectPath
+	name string
+}
+
+// secretService is one collection: that behind the alias "default", or that of
+// another program. Every call looks
 // at the lock and counts the items of that name before the library is let in:
 // it would show a dialog of unlimited life for the one, and take the first of
 // the other.
 type secretService struct {
 	bus        bus
-	collection dbus.ObjectPath
+	collection collection
 	mu         sync.Mutex // the library's handle is for one goroutine
 	ring       keyring.Keyring
 }
@@ -35,6 +43,15 @@ type secretService struct {
 var _ vault.Backend = (*secretService)(nil)
 
 func openSecretService(ctx context.Context, c Config) (vault.Backend, error) {
+	s, err := openCollection(ctx, c, defaultCollection)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openCollection opens the collection that find returns, unlocked.
+func openCollection(ctx context.Context, c Config, find func(context.Context, bus) (collection, error)) (*secretService, error) {
 	if c.Bus == "" {
 		return nil, &vault.Error{
 			Kind: vault.ErrGone, Text: "there is no session bus, and so no secret-service",
@@ -48,16 +65,16 @@ func openSecretService(ctx context.Context, c Config) (vault.Backend, error) {
 	if s.bus, err = dial(quick); err != nil {
 		return nil, err
 	}
-	if s.collection, err = defaultCollection(quick, s.bus); err != nil {
+	if s.collection, err = find(quick, s.bus); err != nil {
 		return nil, err
 	}
-	locked, err := property[bool](quick, s.bus, s.collection, collIface, "Locked")
+	locked, err := property[bool](quick, s.bus, s.collection.path, collIface, "Locked")
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case locked && c.Silent:
-		return nil, errKeyringLocked()
+		return nil, s.errLocked()
 	case locked:
 		if err := unlock(ctx, c, s.bus, s.collection); err != nil {
 			return nil, err
@@ -73,7 +90,7 @@ func (s *secretService) open(ctx context.Context, c Config) error {
 	ring, err := bounded(ctx, "open the keyring", func() (keyring.Keyring, error) {
 		return pinned(keyring.SecretServiceBackend, "*keyring.secretsKeyring", keyring.Config{
 			ServiceName:             "broker",
-			LibSecretCollectionName: strings.TrimPrefix(libraryPath(s.collection), collectionDir),
+			LibSecretCollectionName: strings.TrimPrefix(libraryPath(s.collection.path), collectionDir),
 		})
 	})
 	s.ring = ring
@@ -81,21 +98,21 @@ func (s *secretService) open(ctx context.Context, c Config) error {
 }
 
 // defaultCollection returns the collection behind the alias "default".
-func defaultCollection(ctx context.Context, b bus) (dbus.ObjectPath, error) {
+func defaultCollection(ctx context.Context, b bus) (collection, error) {
 	var path dbus.ObjectPath
 	if err := b.service(ctx, "ReadAlias", []any{"default"}, &path); err != nil {
-		return "", err
+		return collection{}, err
 	}
 	if path == "/" {
-		return "", &vault.Error{
+		return collection{}, &vault.Error{
 			Kind: vault.ErrGone, Text: "the desktop has no default keyring",
 			Hint: "make one, with seahorse or by logging in with a password",
 		}
 	}
 	if !strings.HasPrefix(string(path), collectionDir) {
-		return "", &vault.Error{Kind: vault.ErrFailed, Text: fmt.Sprintf("the default keyring is at %.100q, where the library does not look", path)}
+		return collection{}, &vault.Error{Kind: vault.ErrFailed, Text: fmt.Sprintf("the default keyring is at %.100q, where the library does not look", path)}
 	}
-	return path, nil
+	return collection{path, "the default keyring"}, nil
 }
 
 // libraryPath decodes a path as the library does before it compares it: _5f
@@ -122,6 +139,9 @@ func libraryPath(path dbus.ObjectPath) string {
 }
 
 func (s *secretService) Set(ctx context.Context, name string, data []byte) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
 	found, err := s.find(ctx, name)
 	if err != nil {
 		return err
@@ -135,6 +155,14 @@ func (s *secretService) Set(ctx context.Context, name string, data []byte) error
 }
 
 func (s *secretService) Get(ctx context.Context, name string) ([]byte, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	return s.read(ctx, name)
+}
+
+// read is Get for any name.
+func (s *secretService) read(ctx context.Context, name string) ([]byte, error) {
 	if err := s.one(ctx, name); err != nil {
 		return nil, err
 	}
@@ -155,6 +183,14 @@ func (s *secretService) Get(ctx context.Context, name string) ([]byte, error) {
 }
 
 func (s *secretService) Delete(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return s.remove(ctx, name)
+}
+
+// remove is Delete for any name.
+func (s *secretService) remove(ctx context.Context, name string) error {
 	if err := s.one(ctx, name); err != nil {
 		return err
 	}
@@ -164,10 +200,16 @@ func (s *secretService) Delete(ctx context.Context, name string) error {
 // List reads the attributes of every item of the collection, other programs'
 // included, and the secret of none.
 func (s *secretService) List(ctx context.Context) ([]string, error) {
+	names, err := s.names(ctx)
+	return slices.DeleteFunc(names, func(name string) bool { return !vault.Ours(name) }), err
+}
+
+// names returns those of all items that the library could have made.
+func (s *secretService) names(ctx context.Context) ([]string, error) {
 	if err := s.unlocked(ctx); err != nil {
 		return nil, err
 	}
-	paths, err := property[[]dbus.ObjectPath](ctx, s.bus, s.collection, collIface, "Items")
+	paths, err := property[[]dbus.ObjectPath](ctx, s.bus, s.collection.path, collIface, "Items")
 	if err != nil {
 		return nil, err
 	}
@@ -177,8 +219,8 @@ func (s *secretService) List(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if vault.Ours(attributes[attribute]) {
-			names = append(names, attributes[attribute])
+		if name := attributes[attribute]; name != "" {
+			names = append(names, name)
 		}
 	}
 	return names, nil
@@ -195,7 +237,7 @@ func (s *secretService) one(ctx context.Context, name string) error {
 	case len(found) > 1:
 		return &vault.Error{
 			Kind: vault.ErrCorrupt, Text: fmt.Sprintf("the keyring has %d items named %s", len(found), name),
-			Hint: "delete those that broker did not make, with seahorse, and try again",
+			Hint: "delete those that should not be there, with seahorse, and try again",
 		}
 	}
 	return nil
@@ -203,27 +245,24 @@ func (s *secretService) one(ctx context.Context, name string) error {
 
 // find returns the items of that name in an unlocked collection.
 func (s *secretService) find(ctx context.Context, name string) ([]dbus.ObjectPath, error) {
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	if err := s.unlocked(ctx); err != nil {
 		return nil, err
 	}
 	var found []dbus.ObjectPath
-	err := s.bus.call(ctx, serviceName, s.collection, collIface+".SearchItems", []any{map[string]string{attribute: name}}, &found)
+	err := s.bus.call(ctx, serviceName, s.collection.path, collIface+".SearchItems", []any{map[string]string{attribute: name}}, &found)
 	return found, err
 }
 
 func (s *secretService) unlocked(ctx context.Context) error {
-	locked, err := property[bool](ctx, s.bus, s.collection, collIface, "Locked")
+	locked, err := property[bool](ctx, s.bus, s.collection.path, collIface, "Locked")
 	if err == nil && locked {
-		err = errKeyringLocked()
+		err = s.errLocked()
 	}
 	return err
 }
 
-func errKeyringLocked() error {
-	return &vault.Error{Kind: vault.ErrLocked, Text: "the default keyring is locked"}
+func (s *secretService) errLocked() error {
+	return &vault.Error{Kind: vault.ErrLocked, Text: s.collection.name + " is locked"}
 }
 
 // library runs one call of the library.

@@ -22,20 +22,20 @@ const turnName = "dev.credbroker.Unlock"
 // that wait for it. That may show its dialog, for which the context is the
 // limit. The library's own way of asking has none, and takes a dialog that was
 // cancelled for one that was answered.
-func unlock(ctx context.Context, c Config, b bus, collection dbus.ObjectPath) error {
+func unlock(ctx context.Context, c Config, b bus, at collection) error {
 	waited, err := awaitTurn(ctx, c, b)
 	if err != nil {
 		return err
 	}
 	defer b.conn.ReleaseName(turnName) //nolint:errcheck // the name goes with the connection
 	if waited {
-		locked, err := property[bool](ctx, b, collection, collIface, "Locked")
+		locked, err := property[bool](ctx, b, at.path, collIface, "Locked")
 		if err == nil && locked {
-			err = &vault.Error{Kind: vault.ErrDenied, Text: "the default keyring stayed locked: its dialog was cancelled, or nobody answered it"}
+			err = &vault.Error{Kind: vault.ErrDenied, Text: at.name + " stayed locked: its dialog was cancelled, or nobody answered it"}
 		}
 		return err
 	}
-	return askToUnlock(ctx, c, b, collection)
+	return askToUnlock(ctx, c, b, at)
 }
 
 // awaitTurn waits until no other worker asks, and reports whether one did.
@@ -70,28 +70,28 @@ func awaitTurn(ctx context.Context, c Config, b bus) (waited bool, err error) {
 	}
 }
 
-func askToUnlock(ctx context.Context, c Config, b bus, collection dbus.ObjectPath) error {
+func askToUnlock(ctx context.Context, c Config, b bus, at collection) error {
 	quick, cancel := context.WithTimeout(ctx, c.Call)
 	defer cancel()
 	var unlocked []dbus.ObjectPath
 	var prompt dbus.ObjectPath
-	if err := b.service(quick, "Unlock", []any{[]dbus.ObjectPath{collection}}, &unlocked, &prompt); err != nil {
+	if err := b.service(quick, "Unlock", []any{[]dbus.ObjectPath{at.path}}, &unlocked, &prompt); err != nil {
 		return err
 	}
 	if prompt != "/" {
-		if err := answer(ctx, c, b, prompt); err != nil {
+		if err := answer(ctx, c, b, at, prompt); err != nil {
 			return err
 		}
 	}
-	locked, err := property[bool](ctx, b, collection, collIface, "Locked")
+	locked, err := property[bool](ctx, b, at.path, collIface, "Locked")
 	if err == nil && locked {
-		err = &vault.Error{Kind: vault.ErrLocked, Text: "the default keyring stayed locked"}
+		err = &vault.Error{Kind: vault.ErrLocked, Text: at.name + " stayed locked"}
 	}
 	return err
 }
 
 // answer shows a prompt and waits for its end.
-func answer(ctx context.Context, c Config, b bus, prompt dbus.ObjectPath) error {
+func answer(ctx context.Context, c Config, b bus, at collection, prompt dbus.ObjectPath) error {
 	signals := make(chan *dbus.Signal, 16)
 	b.conn.Signal(signals)
 	defer b.conn.RemoveSignal(signals)
@@ -109,7 +109,7 @@ func answer(ctx context.Context, c Config, b bus, prompt dbus.ObjectPath) error 
 			case s.Name == busName+".NameOwnerChanged" && ownerLost(s.Body):
 				return gone("the keyring went away while its dialog was up")
 			case s.Name == promptIface+".Completed" && s.Path == prompt:
-				return completed(ctx, c, b, s.Body)
+				return completed(ctx, c, b, at, s.Body)
 			}
 		case <-ctx.Done():
 			dismiss(ctx, c, b, prompt)
@@ -133,13 +133,13 @@ func dismiss(ctx context.Context, c Config, b bus, prompt dbus.ObjectPath) {
 }
 
 // completed reads the end of a prompt.
-func completed(ctx context.Context, c Config, b bus, body []any) error {
+func completed(ctx context.Context, c Config, b bus, at collection, body []any) error {
 	if len(body) > 0 && body[0] == false {
 		return nil
 	}
 	if cannotAsk(ctx, c, b) {
 		return &vault.Error{
-			Kind: vault.ErrLocked, Text: "the default keyring is locked, and there is no desktop to ask for its password",
+			Kind: vault.ErrLocked, Text: at.name + " is locked, and there is no desktop to ask for its password",
 			Hint: "unlock it by logging in to the desktop, and try again",
 		}
 	}

@@ -37,13 +37,14 @@ func openWinCred(ctx context.Context, _ Config) (vault.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ring{ring: opened, list: listWinCred, kind: winCredKind}, nil
+	return &ring{ring: opened, list: func() ([]string, error) { return listWinCred(wincredPrefix, vault.Prefix) }, kind: winCredKind}, nil
 }
 
 // listWinCred has Windows choose: the library's own list reads every secret of
-// the user into memory and drops its errors.
-func listWinCred() ([]string, error) {
-	found, err := wincred.FilteredList(wincredPrefix + vault.Prefix + "*")
+// the user into memory and drops its errors. The names begin with begin, which
+// follows prefix in a target name.
+func listWinCred(prefix, begin string) ([]string, error) {
+	found, err := wincred.FilteredList(prefix + begin + "*")
 	if errors.Is(err, errorNotFound) {
 		return nil, nil
 	}
@@ -53,7 +54,7 @@ func listWinCred() ([]string, error) {
 	names := make([]string, 0, len(found))
 	for _, c := range found {
 		clear(c.CredentialBlob)
-		names = append(names, strings.TrimPrefix(c.TargetName, wincredPrefix))
+		names = append(names, strings.TrimPrefix(c.TargetName, prefix))
 	}
 	return names, nil
 }

@@ -170,9 +170,14 @@ func (k *Keyring) Plant(label string, attributes map[string]string, value []byte
 // Labels returns the labels of all items in the default collection.
 func (k *Keyring) Labels() []string {
 	k.t.Helper()
+	return k.labels(loginPath)
+}
+
+func (k *Keyring) labels(collection dbus.ObjectPath) []string {
+	k.t.Helper()
 	var labels []string
 	k.must("list the items", func(c *dbus.Conn) error {
-		v, err := c.Object(secrets, loginPath).GetProperty(collIface + "Items")
+		v, err := c.Object(secrets, collection).GetProperty(collIface + "Items")
 		if err != nil {
 			return err
 		}

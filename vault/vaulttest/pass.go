@@ -67,6 +67,17 @@ func NewPasswordStore(t testing.TB) *PasswordStore {
 	return s
 }
 
+// Insert stores a text under a name, as another program would.
+func (s *PasswordStore) Insert(name string, value []byte) {
+	s.t.Helper()
+	cmd := exec.Command("pass", "insert", "--multiline", "--force", name)
+	cmd.Env = append([]string{"HOME=" + filepath.Dir(s.Dir), "PATH=/usr/bin:/bin"}, s.Environ()...)
+	cmd.Stdin = bytes.NewReader(value)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("pass insert %s: %v\n%s", name, err, out)
+	}
+}
+
 // Environ returns the variables that lead pass and gpg to this store.
 func (s *PasswordStore) Environ() []string {
 	return []string{"PASSWORD_STORE_DIR=" + s.Dir, "GNUPGHOME=" + s.GnuPGHome}
