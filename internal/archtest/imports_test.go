@@ -28,6 +28,7 @@ var ours = map[string][]string{
 		"credproc", "internal/atomicfile", "internal/awsconfig", "internal/ipc",
 		"internal/secret",
 	},
+	"broker/rotation": {},
 	"vault":           {"credproc", "internal/atomicfile", "internal/awsapi", "internal/ipc", "internal/secret"},
 	"vault/keychain":  {"vault", "internal/atomicfile", "internal/secret"},
 	"vault/vaulttest": {"vault", "internal/secret"},

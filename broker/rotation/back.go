@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// back takes one step back. The index names the old key again before the new
+// one is deleted, and the old one is seen to work before the index names it.
+func (m *Machine) back(ctx context.Context, j Journal) (Journal, Next, error) {
+	switch j.State {
+	case Planned:
+		return m.create(ctx, j)
+	case Disabled:
+		return m.enable(ctx, j)
+	case Switched:
+		return m.switchBack(ctx, j)
+	}
+	return m.discard(ctx, j) // Created, Stored or Verified
+}
+
+// enable makes the old key active again.
+func (m *Machine) enable(ctx context.Context, j Journal) (Journal, Next, error) {
+	err := m.Hands.SetActive(ctx, j, j.Old, true)
+	if errors.Is(err, ErrGone) {
+		next := j
+		next.Back = false
+		return m.stop(ctx, next, &Error{
+			Kind: Refused, Code: "key_gone", Hint: "the new key serves; to finish the rotation: broker rotate " + j.Places[0].Profile + " --resume",
+			Err: fmt.Errorf("go back to key %s: IAM does not have it any more", j.Old),
+		})
+	}
+	if err != nil {
+		return m.failed(ctx, j, err)
+	}
+	next := j
+	next.State, next.DisabledAt = Switched, nil
+	return m.step(ctx, j, next)
+}
+
+// switchBack makes the index name the old key when that works steadily.
+func (m *Machine) switchBack(ctx context.Context, j Journal) (Journal, Next, error) {
+	tried, err := m.try(ctx, j, j.Old)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotYet):
+		return m.failed(ctx, tried, err)
+	case err != nil && m.Hands.Now().Sub(tried.Streak.Since) > patience:
+		stay := j
+		stay.Back = false
+		return m.stop(ctx, stay, &Error{
+			Kind: Refused, Code: "key_not_valid", Hint: "the new key goes on serving; to keep it: broker rotate " + j.Places[0].Profile + " --resume",
+			Err: fmt.Errorf("go back to key %s: AWS does not accept it", j.Old),
+		})
+	case !tried.steady(m):
+		return tried, m.soon(), nil
+	}
+	if err := m.Hands.Switch(ctx, j, j.Old); err != nil {
+		return m.failed(ctx, j, err)
+	}
+	next := j
+	next.State, next.Told = Verified, !j.Telling // whom nobody told of the new key need not be told of the old one
+	return m.step(ctx, j, next)
+}
+
+// discard deletes the new key. The index does not name it, unless a switch was
+// carried out and not written down: so it is told again.
+func (m *Machine) discard(ctx context.Context, j Journal) (Journal, Next, error) {
+	if j.SwitchedAt != nil && !j.Told {
+		return m.tell(ctx, j, j.Old)
+	}
+	if tried, next, err := m.remains(ctx, j, j.Old); tried != nil {
+		return *tried, next, err
+	}
+	if err := m.Hands.Switch(ctx, j, j.Old); err != nil {
+		return m.failed(ctx, j, err)
+	}
+	if err := m.Hands.DeleteKey(ctx, j, j.New); err != nil && !errors.Is(err, ErrGone) {
+		return m.failed(ctx, j, err)
+	}
+	if j.Cause != nil {
+		return m.end(ctx, j, Aborted, j.newItems(), j.Cause)
+	}
+	return m.end(ctx, j, Undone, j.newItems(), nil)
+}
