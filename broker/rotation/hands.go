@@ -90,6 +90,7 @@ type Error struct {
 	Err  error
 }
 
+// Error returns the words of the cause.
 func (e *Error) Error() string { return e.Err.Error() }
 
 // Unwrap makes ErrGone and ErrNotYet visible.
