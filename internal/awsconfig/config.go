@@ -84,26 +84,33 @@ func (p Profile) with(pr prop) Profile {
 // Load reads and merges the AWS files. A file that does not exist is empty.
 // The error is an Error of CodeConfigBroken.
 func Load(files Files) (*Config, error) {
-	c := &Config{files: files}
-	var err error
-	if c.config, err = readLayer(files.Config); err != nil {
+	config, err := read(files.Config)
+	if err != nil {
 		return nil, err
 	}
-	if c.credentials, err = readLayer(files.Credentials); err != nil {
+	defer clear(config) // it may hold secrets
+	credentials, err := read(files.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(credentials)
+	return LoadBytes(files, config, credentials)
+}
+
+// LoadBytes returns what Load would if the files had this content. It keeps
+// none of it.
+func LoadBytes(files Files, config, credentials []byte) (*Config, error) {
+	c := &Config{files: files}
+	var err error
+	if c.config, err = newLayer(files.Config, config); err != nil {
+		return nil, err
+	}
+	if c.credentials, err = newLayer(files.Credentials, credentials); err != nil {
 		return nil, err
 	}
 	c.config.indexConfig()
 	c.credentials.indexCredentials()
 	return c, nil
-}
-
-func readLayer(path string) (layer, error) {
-	data, err := read(path)
-	if err != nil {
-		return layer{}, err
-	}
-	defer clear(data) // it may hold secrets
-	return newLayer(path, data)
 }
 
 func newLayer(path string, data []byte) (layer, error) {

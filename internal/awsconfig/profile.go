@@ -65,7 +65,7 @@ func (c *Config) folded(name string) (Profile, error) {
 	folded := Profile{Name: p.Name, Pos: p.Pos, props: slices.Clone(p.props)}
 	for _, pr := range p.props {
 		plain, ok := strings.CutPrefix(pr.key, "broker_")
-		if ok && pr.value != "" && !strings.HasPrefix(plain, "was_") { // broker_was_ keeps what `wire` took out of use
+		if ok && pr.value != "" && !strings.HasPrefix(plain, "was_") && pr.key != keepKey { // broker_was_ keeps what `wire` took out of use
 			folded = folded.with(prop{plain, pr.value, pr.pos})
 		}
 	}

@@ -4,29 +4,29 @@ package awsconfig
 
 import "slices"
 
-// Document is a profile as `config show` prints it.
-type Document struct {
+// Shown is a profile as `config show` prints it.
+type Shown struct {
 	Profile    string            `json:"profile"`
 	Properties map[string]string `json:"properties"`
 	// SSOSession is the section that the profile's sso_session names, if any.
 	SSOSession map[string]string `json:"sso_session,omitzero"`
 }
 
-// Show returns the document of a profile, resolved or as it stands. The values
+// Show returns a profile as a document, resolved or as it stands. The values
 // of secrets read secret.Redacted. The error is of CodeNoProfile, or one of
 // Resolved.
-func (c *Config) Show(name string, resolved bool) (Document, error) {
+func (c *Config) Show(name string, resolved bool) (Shown, error) {
 	p, ok := c.Profile(name)
 	if !ok {
-		return Document{}, c.noProfile(name)
+		return Shown{}, c.noProfile(name)
 	}
 	if resolved {
 		var err error
 		if p, err = c.Resolved(name); err != nil {
-			return Document{}, err
+			return Shown{}, err
 		}
 	}
-	doc := Document{Profile: name, Properties: p.Properties()}
+	doc := Shown{Profile: name, Properties: p.Properties()}
 	if s, ok := c.SSOSession(p.Get("sso_session")); ok {
 		doc.SSOSession = s.Properties()
 	}
