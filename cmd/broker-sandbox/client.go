@@ -63,10 +63,16 @@ KNOBS:
    drop.ACTION=before|after[:COUNT]   close the connection before or after the work
    body.ACTION=garbage|huge|html      do the work and answer something else
    throttle=N/s                       refuse what is over N requests a second
-   key.ID=Active|Inactive|deleted     set the state of an access key or a session
+   key.ID=Active|Inactive|deleted     set the state of an access key or a session,
+                                      everywhere at once
    policy=none|force-mfa|quarantine|deny:ACTION
                                       attach a policy to every user
-   The value none takes back fail, drop, body, throttle and policy.
+   propagation=DUR[:flap]             how long a new or changed key is on its way;
+                                      flap: each endpoint sees the new and the old
+                                      state of it in turn until then
+   last_used_lag=DUR                  how late use shows at IAM (at once) and in
+                                      CloudTrail (5m)
+   The value none takes back all from fail to throttle, and all from policy on.
 
    EXAMPLE
    broker-sandbox set --endpoint URL totp_step=1s fail.GetSessionToken=InternalFailure:1
@@ -79,7 +85,8 @@ USAGE:
    broker-sandbox reset --endpoint URL
 
 DESCRIPTION:
-   Sessions stay valid and used codes stay used.
+   Keys that were made are gone, those that were deleted are back. Sessions stay
+   valid and used codes stay used.
 `
 
 // client talks to the controls of a running account.

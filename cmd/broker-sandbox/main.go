@@ -36,7 +36,7 @@ USAGE:
    broker-sandbox reset --endpoint URL
 
 COMMANDS:
-   serve  serve STS and IAM until SIGINT or SIGTERM; print the account as JSON
+   serve  serve STS, IAM and CloudTrail until SIGINT or SIGTERM; print the account as JSON
    code   print the next unused code of a pretend phone
    log    print the requests that the account has seen
    set    turn knobs: make the account slow, broken, strict or late

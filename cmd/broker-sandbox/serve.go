@@ -20,7 +20,7 @@ import (
 )
 
 const serveHelp = `NAME:
-   broker-sandbox serve - serve STS and IAM of a pretend AWS account on loopback
+   broker-sandbox serve - serve STS, IAM and CloudTrail of a pretend AWS account on loopback
 
 USAGE:
    broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--partition P] [--ready-file F]

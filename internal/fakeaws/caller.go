@@ -13,6 +13,7 @@ import (
 // session is a set of temporary credentials that the account has given out.
 type session struct {
 	accessKeyID     string
+	status          string // StatusActive unless the knob key.ID says otherwise
 	secretAccessKey secret.String
 	token           secret.String
 	user            *User // who it goes back to
@@ -60,7 +61,7 @@ func assumedRoleARN(role *Role, sessionName string) string {
 // key, its token, the scope and the clock, the signature.
 func (s *Server) authenticateLocked(req *request, now time.Time) (*caller, *apiError) {
 	token := req.http.Header.Get(headerToken)
-	who, key, refused := s.lookUpLocked(req.auth.accessKeyID, token, now)
+	who, key, refused := s.lookUpLocked(req, token, now)
 	if refused != nil {
 		return nil, refused
 	}
@@ -76,24 +77,21 @@ func (s *Server) authenticateLocked(req *request, now time.Time) (*caller, *apiE
 	return who, nil
 }
 
-func (s *Server) lookUpLocked(accessKeyID, token string, now time.Time) (*caller, secret.String, *apiError) {
-	invalid := refusal(codeInvalidToken)
+func (s *Server) lookUpLocked(req *request, token string, now time.Time) (*caller, secret.String, *apiError) {
+	accessKeyID, invalid := req.auth.accessKeyID, refusal(codeInvalidToken)
 	if ses, ok := s.sessions[accessKeyID]; ok {
 		bound := subtle.ConstantTimeCompare([]byte(ses.token.Reveal()), []byte(token)) == 1
 		switch {
-		case !bound, s.status[accessKeyID] != "" && s.status[accessKeyID] != StatusActive:
+		case !bound, ses.status != StatusActive:
 			return nil, secret.String{}, invalid
 		case !now.Before(ses.expiration):
 			return nil, secret.String{}, refusal(codeExpiredToken)
 		}
 		return &caller{user: ses.user, session: ses}, ses.secretAccessKey, nil
 	}
-	for _, u := range s.users {
-		for _, k := range u.AccessKeys {
-			if k.AccessKeyID == accessKeyID && token == "" && s.keyStatusLocked(k) == StatusActive {
-				return &caller{user: u}, k.SecretAccessKey, nil
-			}
-		}
+	at := endpoint{req.service.name, req.auth.region}
+	if k := s.keyLocked(accessKeyID); k != nil && token == "" && k.seen(at, now, s.knobs.propagation) == StatusActive {
+		return &caller{user: k.user}, k.SecretAccessKey, nil
 	}
 	return nil, secret.String{}, invalid
 }
@@ -103,6 +101,7 @@ func (s *Server) issueLocked(ses session, accountID string, life time.Duration, 
 	if s.knobs.sessionLife > 0 {
 		life = s.knobs.sessionLife
 	}
+	ses.status = StatusActive
 	ses.accessKeyID = s.gen.accessKeyID("ASIA", accountID)
 	ses.secretAccessKey = secret.New(s.gen.secretAccessKey())
 	ses.token = secret.New(s.gen.sessionToken())

@@ -24,14 +24,17 @@ const (
 	codeInternal        = "InternalFailure"
 	codeInvalidAction   = "InvalidAction"
 	codeInvalidToken    = "InvalidClientTokenId"
+	codeLimit           = "LimitExceeded"
 	codeMalformedPolicy = "MalformedPolicyDocument"
 	codeMissingToken    = "MissingAuthenticationToken"
 	codeNoSuchEntity    = "NoSuchEntity"
 	codePackedPolicy    = "PackedPolicyTooLarge"
 	codeRegionDisabled  = "RegionDisabledException"
+	codeSerialization   = "SerializationException"
 	codeSignature       = "SignatureDoesNotMatch"
 	codeThrottling      = "Throttling"
 	codeUnavailable     = "ServiceUnavailable"
+	codeUnknownAction   = "UnknownOperationException"
 	codeValidation      = "ValidationError"
 )
 
@@ -44,6 +47,7 @@ var known = map[string]apiError{
 	codeInternal:        {status: http.StatusInternalServerError, message: "We encountered an internal error. Please try again."},
 	codeInvalidAction:   {status: http.StatusBadRequest, message: "The action or operation requested is invalid."},
 	codeInvalidToken:    {status: http.StatusForbidden, message: "The security token included in the request is invalid."},
+	codeLimit:           {status: http.StatusConflict, message: "The request was rejected because it attempted to create resources beyond the current AWS account limits."},
 	codeMalformedPolicy: {status: http.StatusBadRequest, message: "This policy contains invalid Json"},
 	codeMissingToken:    {status: http.StatusForbidden, message: "Request is missing Authentication Token"},
 	codeNoSuchEntity:    {status: http.StatusNotFound, message: "The entity cannot be found."},
@@ -52,6 +56,7 @@ var known = map[string]apiError{
 	codeSignature:       {status: http.StatusForbidden, message: "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."},
 	codeThrottling:      {status: http.StatusBadRequest, message: "Rate exceeded"},
 	codeUnavailable:     {status: http.StatusServiceUnavailable, message: "Service Unavailable"},
+	codeUnknownAction:   {status: http.StatusBadRequest, message: "The requested operation is not recognized by the service."},
 	codeValidation:      {status: http.StatusBadRequest, message: "The input fails to satisfy the constraints specified by an AWS service."},
 	"ServiceFailure":    {status: http.StatusInternalServerError, message: "We encountered an internal error. Please try again."},
 	"OptInRequired":     {status: http.StatusForbidden, message: "The AWS Access Key Id needs a subscription for the service"},
@@ -72,6 +77,28 @@ func refusef(code, format string, args ...any) *apiError {
 	e := refusal(code)
 	e.message = fmt.Sprintf(format, args...)
 	return e
+}
+
+// jsonCodes are the refusals that come before an action, as services of the
+// JSON protocol spell them; their status is 400.
+var jsonCodes = map[string]string{
+	codeAccessDenied: "AccessDeniedException",
+	codeExpiredToken: "ExpiredTokenException",
+	codeIncomplete:   "IncompleteSignatureException",
+	codeInvalidToken: "UnrecognizedClientException",
+	codeMissingToken: "MissingAuthenticationTokenException",
+	codeSignature:    "InvalidSignatureException",
+	codeThrottling:   "ThrottlingException",
+	codeValidation:   "ValidationException",
+}
+
+// spelt returns the refusal as a service spells it.
+func (v service) spelt(e *apiError) *apiError {
+	code, ok := jsonCodes[e.code]
+	if !ok || !v.isJSON() {
+		return e
+	}
+	return &apiError{code: code, status: http.StatusBadRequest, message: e.message}
 }
 
 // The texts by which a client tells the three MFA refusals apart: AWS gives

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/xml"
 	"math/rand/v2"
 	"net/http"
@@ -64,7 +65,7 @@ func newRig(t *testing.T) *rig {
 // identity is who signs: the keys as the SDK takes them.
 type identity = aws.Credentials
 
-// key returns the long-lived key of a user.
+// key returns the oldest long-lived key of a user.
 func (r *rig) key(name string) identity {
 	r.t.Helper()
 	u, ok := r.User(name)
@@ -73,6 +74,17 @@ func (r *rig) key(name string) identity {
 	}
 	k := u.AccessKeys[0]
 	return identity{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey.Reveal()}
+}
+
+// newKey has somebody make a key for a user.
+func (r *rig) newKey(who identity, user string) identity {
+	r.t.Helper()
+	var got struct {
+		ID     string `xml:"CreateAccessKeyResult>AccessKey>AccessKeyId"`
+		Secret string `xml:"CreateAccessKeyResult>AccessKey>SecretAccessKey"`
+	}
+	r.call(who, &got, "CreateAccessKey", "UserName", user)
+	return identity{AccessKeyID: got.ID, SecretAccessKey: got.Secret}
 }
 
 func (r *rig) serial(name string) string {
@@ -99,6 +111,7 @@ func (r *rig) freshCode(name string) string {
 type ask struct {
 	who     identity
 	params  url.Values
+	json    string            // body of a LookupEvents request, instead of params
 	method  string            // POST if empty
 	service string            // of the scope; derived from the action if empty
 	region  string            // of the scope; us-east-1 if empty
@@ -125,6 +138,10 @@ func (r *rig) wire(a ask) []byte {
 	if a.method == "" {
 		a.method = http.MethodPost
 	}
+	if a.json != "" {
+		a.service = cloudtrail.name
+		a.headers = map[string]string{"Content-Type": jsonType, "X-Amz-Target": cloudtrail.target + "LookupEvents"}
+	}
 	if a.service == "" {
 		a.service = sts.name
 		if a.params.Get("Version") == iam.version {
@@ -138,6 +155,9 @@ func (r *rig) wire(a ask) []byte {
 		a.at = r.Now()
 	}
 	target, body := "http://127.0.0.1:4566/", a.params.Encode()
+	if a.json != "" {
+		body = a.json
+	}
 	if a.method == http.MethodGet {
 		target, body = target+"?"+body, ""
 	}
@@ -190,6 +210,13 @@ func (r *rig) send(raw []byte) (answer answerOf, ok bool) {
 	var e xmlError
 	if xml.Unmarshal(answer.body, &e) == nil {
 		answer.code, answer.message = e.Error.Code, e.Error.Message
+	}
+	var j struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}
+	if answer.header.Get("Content-Type") == jsonType && json.Unmarshal(answer.body, &j) == nil {
+		answer.code, answer.message = j.Type, j.Message
 	}
 	return answer, true
 }

@@ -103,7 +103,7 @@ func TestPolicies(t *testing.T) {
 	t.Parallel()
 	const user, deny = "User: arn:aws:iam::111122223333:user/ann is not authorized to perform: ", " with an explicit deny in an identity-based policy"
 	role := []string{"RoleArn", roleARN("dev"), "RoleSessionName", "work"}
-	onRole, onUser := " on resource: "+roleARN("dev"), " on resource: arn:aws:iam::111122223333:user/ann"
+	onRole, onUser := " on resource: "+roleARN("dev"), " on resource: user ann"
 	for _, tt := range []struct {
 		policy, who, action string
 		params              []string

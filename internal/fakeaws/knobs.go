@@ -61,8 +61,20 @@ type knobs struct {
 	throttle    int // requests a second; forEver for no limit
 	second      int64
 	inSecond    int
-	policy      string
+	policy      []managedPolicy
+	propagation propagation
+	lastUsedLag time.Duration // unset is negative
 }
+
+// propagation is how a change of a key gets around.
+type propagation struct {
+	takes time.Duration
+	flaps bool // on the way it shows and hides in turn
+}
+
+// unset is the lag of a Server that was told none: IAM shows use at once,
+// CloudTrail after trailLag.
+const unset = -1
 
 func newKnobs() knobs {
 	return knobs{
@@ -72,7 +84,8 @@ func newKnobs() knobs {
 		drop:     map[string]fault{},
 		body:     map[string]string{},
 		throttle: forEver,
-		policy:   policyNone,
+
+		lastUsedLag: unset,
 	}
 }
 
@@ -103,14 +116,15 @@ func (k *knobs) throttled(now time.Time) bool {
 }
 
 // knobNames is what an error about an unknown knob lists.
-const knobNames = "now, totp_step, session_life, delay.ACTION, fail.ACTION, drop.ACTION, body.ACTION, throttle, key.ID, policy"
+const knobNames = "now, totp_step, session_life, delay.ACTION, fail.ACTION, drop.ACTION, body.ACTION, throttle, key.ID, policy, propagation, last_used_lag"
 
 // Set turns knobs, each "NAME=VALUE", all of them or, on an error, none. The
-// value none takes back a fail, drop, body, throttle or policy.
+// value none takes back a fail, drop, body, throttle, policy, propagation or
+// last_used_lag. A status that key.ID sets holds everywhere at once.
 func (s *Server) Set(settings ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next, status := s.knobs.clone(), maps.Clone(s.status)
+	next, status := s.knobs.clone(), map[string]string{}
 	for _, setting := range settings {
 		name, value, ok := strings.Cut(setting, "=")
 		if !ok {
@@ -126,16 +140,25 @@ func (s *Server) Set(settings ...string) error {
 			return fmt.Errorf("set %s: %w", setting, err)
 		}
 	}
-	s.knobs, s.status = next, status
+	s.knobs = next
+	for id, value := range status {
+		if ses, ok := s.sessions[id]; ok {
+			ses.status = value
+		} else {
+			s.keyLocked(id).settle(value)
+		}
+	}
 	return nil
 }
 
-// Reset puts every knob and key back to where it was at the start and empties
-// the log. Sessions stay valid and used codes stay used: AWS forgets neither.
+// Reset puts every knob, key and policy back to where it was at the start and
+// empties the log, CloudTrail's too. Keys that were made since are gone.
+// Sessions stay valid and used codes stay used: AWS forgets neither.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.knobs, s.status, s.log = newKnobs(), map[string]string{}, nil
+	s.knobs, s.log = newKnobs(), nil
+	s.renewLocked()
 	s.resets++
 	s.announceLocked()
 }
@@ -145,10 +168,7 @@ func (s *Server) setStatusLocked(status map[string]string, id, value string) err
 		return fmt.Errorf("a key is %s, %s or %s", StatusActive, StatusInactive, statusDeleted)
 	}
 	_, isSession := s.sessions[id]
-	isKey := slices.ContainsFunc(s.users, func(u *User) bool {
-		return slices.ContainsFunc(u.AccessKeys, func(k AccessKey) bool { return k.AccessKeyID == id })
-	})
-	if !isKey && !isSession {
+	if s.keyLocked(id) == nil && !isSession {
 		return fmt.Errorf("the account has no key %s", id)
 	}
 	status[id] = value
@@ -170,7 +190,11 @@ func (k *knobs) set(name, value string) error {
 	case "throttle":
 		k.throttle, err = rate(value)
 	case "policy":
-		k.policy, err = policyNamed(value)
+		k.policy, err = policiesNamed(value)
+	case "propagation":
+		k.propagation, err = propagationNamed(value)
+	case "last_used_lag":
+		k.lastUsedLag, err = lag(value)
 	default:
 		return fmt.Errorf("no such knob; the knobs are %s", knobNames)
 	}
@@ -260,24 +284,19 @@ func rate(value string) (int, error) {
 	return n, nil
 }
 
-// policyNamed reads a value of the knob policy. The action of a deny may be
-// given with or without its service.
-func policyNamed(value string) (string, error) {
-	if slices.Contains([]string{policyNone, policyForceMFA, policyQuarantine}, value) {
-		return value, nil
+// propagationNamed reads DUR[:flap].
+func propagationNamed(value string) (propagation, error) {
+	if value == off {
+		return propagation{}, nil
 	}
-	name, isDeny := strings.CutPrefix(value, policyDeny)
-	if !isDeny {
-		return "", fmt.Errorf("a policy is %s, %s, %s or %sACTION", policyNone, policyForceMFA, policyQuarantine, policyDeny)
+	text, flaps := strings.CutSuffix(value, ":flap")
+	takes, err := duration(text, 0)
+	return propagation{takes, flaps}, err
+}
+
+func lag(value string) (time.Duration, error) {
+	if value == off {
+		return unset, nil
 	}
-	bare := name[strings.Index(name, ":")+1:]
-	act, ok := actions[bare]
-	full := act.service.name + ":" + bare
-	switch {
-	case !ok || name != bare && name != full:
-		return "", fmt.Errorf("no such action; the actions are %s", strings.Join(slices.Sorted(maps.Keys(actions)), ", "))
-	case bare == "GetCallerIdentity":
-		return "", fmt.Errorf("AWS allows %s even under a deny", bare)
-	}
-	return policyDeny + full, nil
+	return duration(value, 0)
 }

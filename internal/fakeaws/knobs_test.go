@@ -14,7 +14,9 @@ import (
 func TestKnobErrors(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	const actionList = "AssumeRole, GetCallerIdentity, GetSessionToken, GetUser, ListMFADevices"
+	const actionList = "AssumeRole, CreateAccessKey, DeleteAccessKey, DeleteUserPolicy, GenerateServiceLastAccessedDetails, " +
+		"GetAccessKeyLastUsed, GetCallerIdentity, GetServiceLastAccessedDetails, GetSessionToken, GetUser, GetUserPolicy, " +
+		"ListAccessKeys, ListAttachedUserPolicies, ListMFADevices, LookupEvents, PutUserPolicy, UpdateAccessKey"
 	for _, tt := range []struct{ setting, want string }{
 		{"now", `set "now": write KNOB=VALUE`},
 		{"clock=+1h", "set clock=+1h: no such knob; the knobs are " + knobNames},
@@ -31,6 +33,9 @@ func TestKnobErrors(t *testing.T) {
 		{"body.GetUser=empty", "set body.GetUser=empty: a body is garbage, huge or html"},
 		{"key.AKIAX=Inactive", "set key.AKIAX=Inactive: the account has no key AKIAX"},
 		{"key." + r.key("ann").AccessKeyID + "=active", "set key." + r.key("ann").AccessKeyID + "=active: a key is Active, Inactive or deleted"},
+		{"propagation=soon", `set propagation=soon: "soon" is not a duration such as 90s`},
+		{"propagation=15s:jump", `set propagation=15s:jump: "15s:jump" is not a duration such as 90s`},
+		{"last_used_lag=-1s", "set last_used_lag=-1s: the duration is under 0s"},
 		{"policy=strict", "set policy=strict: a policy is none, force-mfa, quarantine or deny:ACTION"},
 		{"policy=deny:Fly", "set policy=deny:Fly: no such action; the actions are " + actionList},
 		{"policy=deny:iam:AssumeRole", "set policy=deny:iam:AssumeRole: no such action; the actions are " + actionList},

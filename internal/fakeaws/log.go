@@ -35,6 +35,10 @@ type Entry struct {
 	SourceIdentity    string            `json:"sourceIdentity,omitempty"`
 	Tags              map[string]string `json:"tags,omitempty"`
 	TransitiveTagKeys []string          `json:"transitiveTagKeys,omitempty"`
+	TargetUserName    string            `json:"targetUserName,omitempty"`    // whom a request to IAM is about
+	TargetAccessKeyID string            `json:"targetAccessKeyId,omitempty"` // the key that it is about
+	KeyStatus         string            `json:"keyStatus,omitempty"`         // that it asks for
+	PolicyName        string            `json:"policyName,omitempty"`
 	Region            string            `json:"region,omitempty"` // that the request was signed for
 	UserAgent         string            `json:"userAgent,omitempty"`
 }

@@ -17,7 +17,7 @@ const DefaultPartition = "aws"
 // partition is a part of AWS with accounts, Regions and endpoints of its own.
 type partition struct {
 	name string
-	sts  []string // the Regions that its STS endpoints are in
+	sts  []string // the Regions that its endpoints of STS and CloudTrail are in
 	iam  string   // the Region that its one IAM endpoint signs for
 }
 
@@ -57,8 +57,8 @@ func (p partition) regions(svc service) []string {
 	return p.sts
 }
 
-// stsHost takes the Region out of the name of an STS endpoint.
-var stsHost = regexp.MustCompile(`^sts(?:-fips)?\.([a-z]+(?:-[a-z]+)+-\d)\.`)
+// regionalHost takes the Region out of the name of a regional endpoint.
+var regionalHost = regexp.MustCompile(`^(?:sts|cloudtrail)(?:-fips)?\.([a-z]+(?:-[a-z]+)+-\d)\.`)
 
 // checkHost refuses a request that has come by one of AWS's own names and is
 // not what that endpoint takes: of another service, signed for another Region,
@@ -73,9 +73,9 @@ func (p partition) checkHost(r *http.Request, svc service, region string) *apiEr
 		return refusef(codeSignature, "Credential should be scoped to correct service: '%s'. ", svc.name)
 	}
 	at := p.iam
-	if svc.name == sts.name {
+	if svc.name != iam.name {
 		at = "us-east-1" // sts.amazonaws.com
-		if m := stsHost.FindStringSubmatch(host); m != nil {
+		if m := regionalHost.FindStringSubmatch(host); m != nil {
 			at = m[1]
 		}
 	}

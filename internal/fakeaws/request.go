@@ -8,21 +8,31 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
-// service is one of the two services that share the endpoint. A request says
-// which one it means by the version of its API.
+// service is one of the services that share the endpoint. A request of the
+// query protocol says which one it means by the version of its API, one of the
+// JSON protocol by the header X-Amz-Target.
 type service struct {
 	name      string
-	version   string
-	namespace string
+	version   string // of the query protocol
+	namespace string // of its XML
+	target    string // of the JSON protocol: what stands before the action
 }
 
 var (
-	sts = service{name: "sts", version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/"}
-	iam = service{name: "iam", version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/"}
+	sts        = service{name: "sts", version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/"}
+	iam        = service{name: "iam", version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/"}
+	cloudtrail = service{name: "cloudtrail", target: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."}
 )
+
+// action returns the name of an action as policies and refusals spell it.
+func (v service) action(name string) string { return v.name + ":" + name }
+
+// isJSON reports whether the service speaks the JSON protocol.
+func (v service) isJSON() bool { return v.target != "" }
 
 // action is one operation of a service.
 type action struct {
@@ -35,21 +45,36 @@ var actions = map[string]action{
 	"GetCallerIdentity": {sts, (*Server).getCallerIdentity},
 	"GetSessionToken":   {sts, (*Server).getSessionToken},
 	"AssumeRole":        {sts, (*Server).assumeRole},
-	"ListMFADevices":    {iam, (*Server).listMFADevices},
-	"GetUser":           {iam, (*Server).getUser},
+
+	"ListMFADevices":                     {iam, (*Server).listMFADevices},
+	"GetUser":                            {iam, (*Server).getUser},
+	"ListAccessKeys":                     {iam, (*Server).listAccessKeys},
+	"CreateAccessKey":                    {iam, (*Server).createAccessKey},
+	"UpdateAccessKey":                    {iam, (*Server).updateAccessKey},
+	"DeleteAccessKey":                    {iam, (*Server).deleteAccessKey},
+	"GetAccessKeyLastUsed":               {iam, (*Server).getAccessKeyLastUsed},
+	"PutUserPolicy":                      {iam, (*Server).putUserPolicy},
+	"GetUserPolicy":                      {iam, (*Server).getUserPolicy},
+	"DeleteUserPolicy":                   {iam, (*Server).deleteUserPolicy},
+	"ListAttachedUserPolicies":           {iam, (*Server).listAttachedUserPolicies},
+	"GenerateServiceLastAccessedDetails": {iam, (*Server).generateServiceLastAccessedDetails},
+	"GetServiceLastAccessedDetails":      {iam, (*Server).getServiceLastAccessedDetails},
+
+	"LookupEvents": {cloudtrail, (*Server).lookupEvents},
 }
 
 // maxBody is more, in bytes, than any request of these actions needs.
 const maxBody = 1 << 20
 
-// request is an HTTP request of the query protocol.
+// request is an HTTP request for an action.
 type request struct {
-	http    *http.Request
-	body    []byte
-	params  url.Values
-	action  string
-	service service
-	auth    authorization // zero if the header is missing or malformed
+	http      *http.Request
+	body      []byte
+	params    url.Values // of the query protocol
+	action    string
+	service   service
+	auth      authorization // zero if the header is missing or malformed
+	requestID string
 }
 
 // call is an authenticated request on its way through an action.
@@ -73,8 +98,12 @@ func readRequest(w http.ResponseWriter, r *http.Request) (*request, *apiError) {
 		return req, refusef(codeValidation, "Request body could not be read")
 	}
 	req.body = body
-	if err := req.parse(); err != nil {
-		return req, err
+	parse := req.parse
+	if r.Header.Get(headerTarget) != "" {
+		parse = req.parseJSON
+	}
+	if refused := parse(); refused != nil {
+		return req, refused
 	}
 	auth, refused := parseAuthorization(r.Header.Get("Authorization"))
 	req.auth = auth
@@ -112,5 +141,20 @@ func (req *request) parse() *apiError {
 	case ok && act.service.name != req.service.name:
 		return refusef(codeInvalidAction, "Could not find operation %s for version %s", req.action, req.service.version)
 	}
+	return nil
+}
+
+// parseJSON finds the action of a request of the JSON protocol.
+// https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+func (req *request) parseJSON() *apiError {
+	req.service = cloudtrail
+	action, ok := strings.CutPrefix(req.http.Header.Get(headerTarget), cloudtrail.target)
+	kind, _, err := mime.ParseMediaType(req.http.Header.Get("Content-Type"))
+	act, known := actions[action]
+	if req.http.Method != http.MethodPost || req.http.URL.Path != "/" || err != nil || kind != jsonType ||
+		!ok || !known || act.service.name != cloudtrail.name {
+		return refusal(codeUnknownAction)
+	}
+	req.action = action
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,16 +35,20 @@ type Server struct {
 	clock     func() time.Time
 	accountID string
 	partition partition
-	users     []*User // immutable
+	users     []*User // immutable; with the keys that they start with
 	roles     []*Role // immutable
 
 	mu       sync.Mutex // guards all below
 	gen      generator
-	salt     []byte            // of what stands for codes in the log
-	status   map[string]string // access key ID → what the knob key.ID set
+	salt     []byte       // of what stands for codes in the log
+	keys     []*keyRecord // in the order in which they were made, deleted ones too
+	inline   map[*User][]inlinePolicy
 	sessions map[string]*session
-	spent    map[codeStep]bool // codes that AWS has accepted
-	shown    map[codeStep]bool // codes that the phone has shown, or that arrived in a request
+	trail    []*event                // oldest first
+	lookups  map[string][]time.Time  // when LookupEvents was called, by account and Region
+	jobs     map[string]*accessedJob // by ID
+	spent    map[codeStep]bool       // codes that AWS has accepted
+	shown    map[codeStep]bool       // codes that the phone has shown, or that arrived in a request
 	knobs    knobs
 	log      []Entry
 	resets   int           // how often the log was emptied
@@ -91,7 +94,6 @@ func New(o Options) (*Server, error) {
 		users:     b.users(),
 		roles:     b.roles(),
 		salt:      b.bytes(16),
-		status:    map[string]string{},
 		sessions:  map[string]*session{},
 		spent:     map[codeStep]bool{},
 		shown:     map[codeStep]bool{},
@@ -102,7 +104,18 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("make pretend account: %w", b.err)
 	}
 	s.gen = b.generator
+	s.renewLocked()
 	return s, nil
+}
+
+// renewLocked puts keys and policies where they are at the start, and forgets
+// what was done with them.
+func (s *Server) renewLocked() {
+	s.keys, s.inline = newKeys(s.users), map[*User][]inlinePolicy{}
+	s.trail, s.lookups, s.jobs = nil, map[string][]time.Time{}, map[string]*accessedJob{}
+	for _, ses := range s.sessions {
+		ses.status = StatusActive
+	}
 }
 
 // AccountID returns the account of the users.
@@ -111,35 +124,6 @@ func (s *Server) AccountID() string { return s.accountID }
 // arn returns the ARN of a resource of IAM in the account.
 func (s *Server) arn(resource string) string {
 	return "arn:" + s.partition.name + ":iam::" + s.accountID + ":" + resource
-}
-
-// Users returns the users with the present status of their keys; deleted keys
-// are left out. The first user is ann, who has one active key and one device.
-func (s *Server) Users() []User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var users []User
-	for _, u := range s.users {
-		c := *u
-		c.Devices = slices.Clone(u.Devices)
-		c.AccessKeys = nil
-		for _, k := range u.AccessKeys {
-			if k.Status = s.keyStatusLocked(k); k.Status != statusDeleted {
-				c.AccessKeys = append(c.AccessKeys, k)
-			}
-		}
-		users = append(users, c)
-	}
-	return users
-}
-
-// User returns one of Users by name.
-func (s *Server) User(name string) (User, bool) {
-	users := s.Users()
-	if i := slices.IndexFunc(users, func(u User) bool { return u.UserName == name }); i >= 0 {
-		return users[i], true
-	}
-	return User{}, false
 }
 
 // Roles returns the roles, those of the other account included.
@@ -160,14 +144,7 @@ func (s *Server) Now() time.Time {
 
 func (s *Server) nowLocked() time.Time { return s.clock().Add(s.knobs.offset).UTC() }
 
-func (s *Server) keyStatusLocked(k AccessKey) string {
-	if status, ok := s.status[k.AccessKeyID]; ok {
-		return status
-	}
-	return k.Status
-}
-
-// ServeHTTP answers STS and IAM at "/", and the controls of broker-sandbox
+// ServeHTTP answers STS, IAM and CloudTrail at "/", and the controls of broker-sandbox
 // under ControlPath. Where a knob drops the reply it panics with
 // http.ErrAbortHandler, as http.Server expects.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -235,7 +212,8 @@ func (s *Server) answer(req *request, refused *apiError) reply {
 	defer s.mu.Unlock()
 	now := s.nowLocked()
 	entry := s.newEntryLocked(req, now)
-	rep := reply{service: req.service, action: req.action, requestID: s.gen.requestID(), mangle: s.knobs.body[req.action]}
+	req.requestID = s.gen.requestID()
+	rep := reply{service: req.service, action: req.action, requestID: req.requestID, mangle: s.knobs.body[req.action]}
 	drop := s.knobs.takeDrop(req.action)
 
 	switch {
@@ -248,6 +226,7 @@ func (s *Server) answer(req *request, refused *apiError) reply {
 	}
 	switch {
 	case rep.err != nil:
+		rep.err = req.service.spelt(rep.err)
 		entry.Result, entry.Status, entry.Message = rep.err.code, rep.err.status, rep.err.message
 	case entry.Result == "":
 		entry.Result, entry.Status = ResultOK, http.StatusOK
@@ -261,23 +240,31 @@ func (s *Server) answer(req *request, refused *apiError) reply {
 	return rep
 }
 
-// actLocked decides one request: who calls, whether a knob fails it, whether a
-// policy denies it, and then the action itself.
+// actLocked decides one request: who calls and, for the trail, what becomes of
+// it.
 func (s *Server) actLocked(req *request, now time.Time, entry *Entry) (any, *apiError) {
 	who, refused := s.authenticateLocked(req, now)
 	if refused != nil {
 		return nil, refused
 	}
 	entry.UserName = who.user.UserName
-	if s.knobs.throttled(now) {
+	c := &call{request: req, who: who, now: now, entry: entry}
+	result, refused := s.carryOutLocked(c)
+	s.recordLocked(c, refused)
+	return result, refused
+}
+
+// carryOutLocked does what is asked for, unless a knob fails it.
+func (s *Server) carryOutLocked(c *call) (any, *apiError) {
+	if s.knobs.throttled(c.now) {
 		return nil, refusal(codeThrottling)
 	}
-	if refused := s.knobs.takeFail(req.action); refused != nil {
+	if refused := s.knobs.takeFail(c.action); refused != nil {
 		return nil, refused
 	}
-	act, ok := actions[req.action]
+	act, ok := actions[c.action]
 	if !ok {
-		return nil, refusef(codeInvalidAction, "Could not find operation %s for version %s", req.action, req.service.version)
+		return nil, refusef(codeInvalidAction, "Could not find operation %s for version %s", c.action, c.service.version)
 	}
-	return act.do(s, &call{request: req, who: who, now: now, entry: entry})
+	return act.do(s, c)
 }

@@ -24,6 +24,7 @@ const (
 	amzDateLayout = "20060102T150405Z"
 	headerDate    = "x-amz-date"
 	headerToken   = "x-amz-security-token"
+	headerTarget  = "x-amz-target"
 )
 
 func amzDate(t time.Time) string { return t.UTC().Format(amzDateLayout) }

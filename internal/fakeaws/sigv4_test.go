@@ -203,7 +203,7 @@ func TestSignatureRefusals(t *testing.T) {
 		{"wrong secret", ask{who: identity{AccessKeyID: ann.AccessKeyID, SecretAccessKey: "wrong"}}, codeSignature, 403, mismatch},
 		{"host not signed", ask{bend: rewrite("content-type;host;", "content-type;")}, codeSignature, 403, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."},
 		{"date not signed", ask{bend: rewrite(";x-amz-date", "")}, codeSignature, 403, "'x-amz-date' must be a 'SignedHeader' in the AWS Authorization."},
-		{"unsigned amz header", ask{bend: func(req *http.Request) { req.Header.Set("X-Amz-Target", "x") }}, codeSignature, 403, "'x-amz-target' must be a 'SignedHeader' in the AWS Authorization."},
+		{"unsigned amz header", ask{bend: func(req *http.Request) { req.Header.Set("X-Amz-Meta", "x") }}, codeSignature, 403, "'x-amz-meta' must be a 'SignedHeader' in the AWS Authorization."},
 		{"signed header absent", ask{headers: map[string]string{"X-Amz-Note": "x"}, bend: func(req *http.Request) { req.Header.Del("X-Amz-Note") }}, codeSignature, 403, mismatch},
 		{"no date", ask{bend: func(req *http.Request) { req.Header.Del("X-Amz-Date") }}, codeIncomplete, 400, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "},
 		{"broken date", ask{bend: func(req *http.Request) { req.Header.Set("X-Amz-Date", "today") }}, codeIncomplete, 400, "Date must be in ISO-8601 'basic format'. Got 'today'. See http://en.wikipedia.org/wiki/ISO_8601"},

@@ -42,16 +42,12 @@ func credentialsOf(ses *session) xmlCredentials {
 
 // getCallerIdentity is allowed to everybody, even under an explicit deny.
 func (s *Server) getCallerIdentity(c *call) (any, *apiError) {
-	account := s.accountID
-	if c.who.isRole() {
-		account = c.who.session.role.AccountID
-	}
 	return struct {
 		XMLName xml.Name `xml:"GetCallerIdentityResult"`
 		Arn     string
 		UserID  string `xml:"UserId"`
 		Account string
-	}{Arn: c.who.arn(), UserID: c.who.userID(), Account: account}, nil
+	}{Arn: c.who.arn(), UserID: c.who.userID(), Account: s.accountOf(c.who)}, nil
 }
 
 func (s *Server) getSessionToken(c *call) (any, *apiError) {
@@ -65,7 +61,7 @@ func (s *Server) getSessionToken(c *call) (any, *apiError) {
 	if c.who.session != nil {
 		return nil, refusef(codeAccessDenied, textSessionCaller)
 	}
-	if refused := s.permitLocked(c.who, actSessionToken, "", false); refused != nil {
+	if refused := s.permitLocked(c, actSessionToken, target{}, false); refused != nil {
 		return nil, refused
 	}
 	if c.who.user.isRoot() {
@@ -172,7 +168,7 @@ func (s *Server) trustLocked(c *call, a *assumption) (*Role, *apiError) {
 		return nil, refused
 	}
 	mfa := a.mfa.given() || c.who.mfa()
-	if refused := s.permitLocked(c.who, actAssumeRole, a.roleARN, mfa); refused != nil {
+	if refused := s.permitLocked(c, actAssumeRole, target{a.roleARN, a.roleARN}, mfa); refused != nil {
 		return nil, refused
 	}
 	for _, role := range s.roles {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -20,6 +21,8 @@ import (
 var (
 	nameForm       = regexp.MustCompile(`^[\w+=,.@-]*$`)
 	externalIDForm = regexp.MustCompile(`^[\w+=,.@:/-]*$`)
+	keyIDForm      = regexp.MustCompile(`^[\w]*$`)
+	pathForm       = regexp.MustCompile(`^((/[A-Za-z0-9\.,\+@=_-]+)*)/$`)
 	serialForm     = regexp.MustCompile(`^[\w+=/:,.@-]*$`)
 	tokenCodeForm  = regexp.MustCompile(`^[\d]*$`)
 	tagKeyForm     = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]+$`)
@@ -68,6 +71,15 @@ func (p *checker) text(params url.Values, name string, needed bool, low, high in
 	}
 	if form != nil && !form.MatchString(value) {
 		p.fail(name, value, "satisfy regular expression pattern: "+strings.Trim(form.String(), "^$"))
+	}
+	return value
+}
+
+// oneOf reads one of a set of words.
+func (p *checker) oneOf(params url.Values, name string, needed bool, words ...string) string {
+	value := p.text(params, name, needed, 0, math.MaxInt, nil)
+	if params.Has(name) && !slices.Contains(words, value) {
+		p.fail(name, value, "satisfy enum value set: ["+strings.Join(words, ", ")+"]")
 	}
 	return value
 }

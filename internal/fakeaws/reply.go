@@ -4,10 +4,14 @@ package fakeaws
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"net/http"
 	"strconv"
 )
+
+// jsonType is the media type of the JSON protocol.
+const jsonType = "application/x-amz-json-1.1"
 
 // reply is the answer to one action, before knobs mangle or drop it.
 type reply struct {
@@ -41,8 +45,11 @@ type xmlError struct {
 	RequestID string `xml:"RequestId"`
 }
 
-// document returns the status and the XML of a reply.
+// document returns the status and the XML or JSON of a reply.
 func (p reply) document() (int, []byte) {
+	if p.service.isJSON() {
+		return p.documentJSON()
+	}
 	status, doc := http.StatusOK, any(xmlResponse{
 		XMLName:  xml.Name{Space: p.service.namespace, Local: p.action + "Response"},
 		Result:   p.result,
@@ -65,6 +72,21 @@ func (p reply) document() (int, []byte) {
 	return status, append(buf.Bytes(), '\n')
 }
 
+func (p reply) documentJSON() (int, []byte) {
+	status, doc := http.StatusOK, p.result
+	if p.err != nil {
+		status, doc = p.err.status, struct {
+			Type    string `json:"__type"`
+			Message string `json:"message"`
+		}{p.err.code, p.err.message}
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return http.StatusInternalServerError, nil // a defect of this package; every shape is tested
+	}
+	return status, body
+}
+
 // write sends a reply. It panics with http.ErrAbortHandler, which makes
 // http.Server close the connection without a word, if the reply is dropped.
 func (p reply) write(w http.ResponseWriter) {
@@ -77,7 +99,11 @@ func (p reply) write(w http.ResponseWriter) {
 		return
 	}
 	status, body := p.document()
-	w.Header().Set("Content-Type", "text/xml")
+	kind := "text/xml"
+	if p.service.isJSON() {
+		kind = jsonType
+	}
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client has gone: nobody is left to tell
