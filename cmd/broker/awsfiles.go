@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 
 	"credbroker/internal/atomicfile"
 	"credbroker/internal/awsconfig"
@@ -108,16 +107,16 @@ func (a *app) wiring(profile string) (wiring, error) {
 	if err != nil {
 		return wiring{}, err
 	}
-	exe, err := os.Executable()
+	program, err := a.program()
 	if err != nil {
 		return wiring{}, err
 	}
-	value, err := awsconfig.HelperLine(exe, profile, 0)
+	value, err := awsconfig.HelperLine(program, profile, 0)
 	if err != nil {
 		return wiring{}, err
 	}
 	w := unwired(config, profile, "credential_process = "+value)
-	w.ours = sendsToBroker(config, exe, profile)
+	w.ours = sendsToBroker(config, program, profile)
 	return w, nil
 }
 

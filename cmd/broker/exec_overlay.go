@@ -95,13 +95,17 @@ func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile strin
 	if life == 0 && sendsToBroker(config, exe, profile) {
 		return "", nil
 	}
+	program, err := a.program()
+	if err != nil {
+		program = exe // as good until the next upgrade
+	}
 	original := config.Files().Config
 	data, err := os.ReadFile(original)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read the AWS config: %w", err)
 	}
 	text, err := awsconfig.Overlay(awsconfig.OverlayOptions{
-		Original: original, Config: data, Served: serves.Profiles, Broker: exe,
+		Original: original, Config: data, Served: serves.Profiles, Broker: program,
 		Lives: map[string]time.Duration{profile: time.Duration(life)},
 	})
 	clear(data)
