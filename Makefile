@@ -3,6 +3,7 @@
 #   make demo     build, then watch the main job against a pretend AWS account
 #   make test     every test, with the race detector and the coverage gates
 #   make test-stores  broker with real desktops' stores and dialogs; 400 MB of packages
+#   make test-sdks  how SDKs read the AWS files, against the real ones; Node.js is heavy
 #   make build    the four programs, into bin/
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
 #   make vet-platforms  build and vet it all, tests too, for macOS and Windows
@@ -17,7 +18,7 @@ TAGS     := urfave_cli_no_docs
 PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-stores bench bench-quick vet-platforms test-wine lint fmt clean
+.PHONY: build demo test test-stores test-sdks bench bench-quick vet-platforms test-wine lint fmt clean
 
 # Copied into place, as every installation is: what the linker has just written was
 # seen to start a tenth slower than a copy of it (docs/performance.md).
@@ -33,6 +34,9 @@ test:
 
 test-stores:
 	@.ci/test-stores
+
+test-sdks:
+	@.ci/test-sdks
 
 bench: build
 	@go run ./internal/bench -programs bin $(if $(RESULTS),-results $(RESULTS))
