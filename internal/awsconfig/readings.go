@@ -121,7 +121,7 @@ func (r *Readings) Of(profile string) []Reading {
 	list := make([]Reading, len(r.sdks))
 	for i, s := range r.sdks {
 		if v := r.views[i]; v.refused != nil {
-			list[i] = refused(Pos{v.refused.File, v.refused.Line}, v.refused.Message)
+			list[i] = refusal(Pos{v.refused.File, v.refused.Line}, v.refused.Message)
 		} else {
 			list[i] = s.resolve(v, profile)
 		}
@@ -137,7 +137,7 @@ func Alike(list []Reading) bool {
 
 func found(source string, at Pos) Reading { return Reading{Source: source, Pos: at} }
 
-func refused(at Pos, reason string) Reading {
+func refusal(at Pos, reason string) Reading {
 	return Reading{Source: SourceRefused, Pos: at, Reason: reason}
 }
 
@@ -160,12 +160,12 @@ func credentialSource(p Profile) Reading {
 	case "Environment", "Ec2InstanceMetadata", "EcsContainer":
 		return found(SourceNamed, at)
 	}
-	return refused(at, "its credential_source is none that it knows")
+	return refusal(at, "its credential_source is none that it knows")
 }
 
 func webIdentityOf(p Profile) Reading {
 	if p.Get("role_arn") == "" {
-		return refused(p.Where("web_identity_token_file"), "it has web_identity_token_file without a role_arn")
+		return refusal(p.Where("web_identity_token_file"), "it has web_identity_token_file without a role_arn")
 	}
 	r := found(SourceWebIdentity, p.Where("web_identity_token_file"))
 	r.RoleARN = p.Get("role_arn")
@@ -176,7 +176,7 @@ func webIdentityOf(p Profile) Reading {
 func pair(p Profile, whole bool) Reading {
 	at := p.Where("aws_access_key_id")
 	if !whole {
-		return refused(at, "it has half a key pair")
+		return refusal(at, "it has half a key pair")
 	}
 	r := found(SourceKey, at)
 	r.AccessKeyID = p.Get("aws_access_key_id")
@@ -187,7 +187,7 @@ func pair(p Profile, whole bool) Reading {
 func processOf(p Profile) Reading {
 	at, command := p.Where("credential_process"), p.Get("credential_process")
 	if command == "" {
-		return refused(at, "its credential_process is empty")
+		return refusal(at, "its credential_process is empty")
 	}
 	r := found(SourceProcess, at)
 	if _, asked, ok := HelperCommand(command); ok && !strings.Contains(command, "\n") {

@@ -199,7 +199,7 @@ func resolveAsBotocore(v *view, profile string) Reading {
 	p, ok := v.profiles[profile]
 	switch {
 	case !ok:
-		return refused(Pos{}, "it does not find the profile")
+		return refusal(Pos{}, "it does not find the profile")
 	case b.isRole(p):
 		return b.role(p)
 	}
@@ -221,9 +221,9 @@ func (b *botocoreChain) role(p Profile) Reading {
 	at := p.Where("role_arn")
 	switch source, named := p.has("source_profile"), p.has("credential_source"); {
 	case source && named:
-		return refused(at, "it has both source_profile and credential_source")
+		return refusal(at, "it has both source_profile and credential_source")
 	case !source && !named:
-		return refused(at, "it has role_arn without a source_profile")
+		return refusal(at, "it has role_arn without a source_profile")
 	case named:
 		return assumed(p, credentialSource(p))
 	}
@@ -232,9 +232,9 @@ func (b *botocoreChain) role(p Profile) Reading {
 	half := from.has("aws_access_key_id") || from.has("aws_secret_access_key")
 	switch again := slices.Contains(b.visited, name); {
 	case !ok:
-		return refused(p.Where("source_profile"), "its source_profile does not exist")
+		return refusal(p.Where("source_profile"), "its source_profile does not exist")
 	case again && (name != p.Name || !half):
-		return refused(p.Where("source_profile"), "its source_profile runs in a circle")
+		return refusal(p.Where("source_profile"), "its source_profile runs in a circle")
 	}
 	b.visited = append(b.visited, name)
 	if !half && b.isRole(from) {
@@ -242,7 +242,7 @@ func (b *botocoreChain) role(p Profile) Reading {
 	}
 	source := b.own(from)
 	if source.Source == SourceNone {
-		return refused(p.Where("source_profile"), "its source_profile has no credentials")
+		return refusal(p.Where("source_profile"), "its source_profile has no credentials")
 	}
 	return assumed(p, source)
 }
@@ -273,13 +273,13 @@ func (b *botocoreChain) sso(p Profile) Reading {
 	if p.has("sso_session") {
 		s, ok := b.sessions[p.Get("sso_session")]
 		if !ok {
-			return refused(p.Where("sso_session"), "its sso-session does not exist")
+			return refusal(p.Where("sso_session"), "its sso-session does not exist")
 		}
 		signIn = s.over(p)
 	}
 	for _, key := range []string{"sso_role_name", "sso_account_id", "sso_start_url", "sso_region"} {
 		if !signIn.has(key) {
-			return refused(p.Pos, "it signs in with sso without "+key)
+			return refusal(p.Pos, "it signs in with sso without "+key)
 		}
 	}
 	return found(SourceSSO, p.Where("sso_account_id"))

@@ -196,7 +196,7 @@ type goResolver struct {
 
 func (g *goResolver) load(name string, at Pos) (*goProfile, *Reading) {
 	refuse := func(at Pos, reason string) (*goProfile, *Reading) {
-		r := refused(at, reason)
+		r := refusal(at, reason)
 		return nil, &r
 	}
 	p, ok := g.profiles[name]
@@ -313,7 +313,7 @@ func (g *goResolver) choose(p *goProfile) Reading {
 		return r
 	}
 	if p.Get("mfa_serial") != "" {
-		return refused(p.Where("mfa_serial"), "it has mfa_serial, and a program must say how to ask for the code")
+		return refusal(p.Where("mfa_serial"), "it has mfa_serial, and a program must say how to ask for the code")
 	}
 	return assumed(p.Profile, r)
 }
@@ -325,7 +325,7 @@ func (g *goResolver) signIn(p Profile) Reading {
 	}
 	for _, key := range required {
 		if from.Get(key) == "" {
-			return refused(p.Pos, "it signs in with sso without "+key)
+			return refusal(p.Pos, "it signs in with sso without "+key)
 		}
 	}
 	return found(SourceSSO, p.Where("sso_account_id"))

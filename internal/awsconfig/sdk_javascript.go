@@ -150,7 +150,7 @@ func (j javaScript) resolve(name string, visited []string, asRole bool) (r Readi
 	case p.Get("login_session") != "":
 		return found(SourceLogin, p.Where("login_session")), false
 	case len(visited) > 0:
-		return refused(p.Pos, "its source_profile has no credentials"), false
+		return refusal(p.Pos, "its source_profile has no credentials"), false
 	}
 	return Reading{Source: SourceNone}, false
 }
@@ -163,7 +163,7 @@ func (j javaScript) role(p Profile, visited []string) (Reading, bool) {
 	case name == "":
 		from = credentialSource(p)
 	case slices.Contains(visited, name):
-		return refused(at, "its source_profile runs in a circle"), false
+		return refusal(at, "its source_profile runs in a circle"), false
 	default:
 		source := j.profiles[name]
 		from, hard = j.resolve(name, append(visited, name), source.Get("role_arn") == "" && source.Get("credential_source") != "")
@@ -172,7 +172,7 @@ func (j javaScript) role(p Profile, visited []string) (Reading, bool) {
 		return from, hard
 	}
 	if p.Get("mfa_serial") != "" {
-		return refused(p.Where("mfa_serial"), "it has mfa_serial, and a program must say how to ask for the code"), true
+		return refusal(p.Where("mfa_serial"), "it has mfa_serial, and a program must say how to ask for the code"), true
 	}
 	if from.Source == SourceRefused {
 		return from, hard
