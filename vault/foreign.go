@@ -208,6 +208,10 @@ func storeOf(source ipc.Foreign) string {
 // to be done about broker's own store would not help, and no hint that was made
 // for that is repeated.
 func sourceError(act string, err error) error {
+	var done *ipc.Error
+	if errors.As(err, &done) {
+		return done
+	}
 	code := ipc.CodeSourceFailed
 	switch {
 	case errors.Is(err, ErrLocked), errors.Is(err, ErrDenied):
@@ -216,6 +220,8 @@ func sourceError(act string, err error) error {
 		code = ipc.CodeSourceTimeout
 	case errors.Is(err, ErrWrongPassphrase):
 		code = ipc.CodeSourcePassword
+	case errors.Is(err, ErrGone):
+		code = ipc.CodeSourceGone
 	case isContext(err):
 		code = ipc.CodeDeadline
 	}

@@ -207,7 +207,7 @@ func TestForeignRefuses(t *testing.T) {
 		{"denied", fails(vault.ErrDenied), ipc.CodeSourceLocked, "aws-vault's file store"},
 		{"silent", fails(vault.ErrTimeout), ipc.CodeSourceTimeout, "aws-vault's file store"},
 		{"wrong passphrase", fails(vault.ErrWrongPassphrase), ipc.CodeSourcePassword, "aws-vault's file store"},
-		{"gone", fails(vault.ErrGone), ipc.CodeSourceFailed, "aws-vault's file store"},
+		{"gone", fails(vault.ErrGone), ipc.CodeSourceGone, "aws-vault's file store"},
 		{"hanging", func(b *bench) { b.foreign.hangs = true }, ipc.CodeSourceTimeout, "did not answer within"},
 		{"cannot open", func(b *bench) { b.foreign.failOpen = &vault.Error{Kind: vault.ErrLocked, Text: "no"} }, ipc.CodeSourceLocked, "read dev"},
 	} {
@@ -254,7 +254,7 @@ func TestForeignNeedsAName(t *testing.T) {
 func TestForeignListFails(t *testing.T) {
 	t.Parallel()
 	for kind, code := range map[error]ipc.Code{
-		vault.ErrLocked: ipc.CodeSourceLocked, vault.ErrTimeout: ipc.CodeSourceTimeout, vault.ErrGone: ipc.CodeSourceFailed,
+		vault.ErrLocked: ipc.CodeSourceLocked, vault.ErrTimeout: ipc.CodeSourceTimeout, vault.ErrGone: ipc.CodeSourceGone,
 		context.Canceled: ipc.CodeDeadline,
 	} {
 		b := shelved(t)

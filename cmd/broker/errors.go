@@ -256,8 +256,13 @@ var outcomes = []outcome{
 		"try again with the passphrase that this key was stored with: each can have another",
 	},
 	{
+		ipc.CodeSourceGone,
+		exitKeychain, "the store of the program that keys are imported from is not there",
+		"start what serves it, or mount it, and try again",
+	},
+	{
 		ipc.CodeSourceFailed,
-		exitKeychain, "the store of the program that keys are imported from is not there, or failed in another way; nothing was changed there",
+		exitKeychain, "the store of the program that keys are imported from, or one item in it, failed in another way; nothing was changed there",
 		"see whether its own program still reads the key, and try again",
 	},
 

@@ -49,7 +49,8 @@ const (
 	CodeSourceLocked     Code = "source_locked"     // the store of another program is locked, or refused
 	CodeSourceTimeout    Code = "source_timeout"    // the store of another program did not answer
 	CodeSourcePassword   Code = "source_passphrase" // the passphrase does not open the store of another program
-	CodeSourceFailed     Code = "source_failed"     // the store of another program is not there, or failed in another way
+	CodeSourceGone       Code = "source_gone"       // the store of another program is not there
+	CodeSourceFailed     Code = "source_failed"     // any other failure of the store of another program, or of one item in it
 	CodeIndexLost        Code = "index_lost"        // state.json is missing or unreadable: run broker recover
 	CodeNoKey            Code = "no_key"            // no key is stored for the profile
 	CodeNoProfile        Code = "no_profile"        // the profile exists nowhere
