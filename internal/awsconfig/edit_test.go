@@ -27,6 +27,7 @@ func wire(t *testing.T, text string, profiles ...string) string {
 			t.Fatalf("wire %s: %v", p, err)
 		}
 	}
+	verify(t, d)
 	return string(d.Bytes())
 }
 
@@ -38,6 +39,7 @@ func unwire(t *testing.T, text string, profiles ...string) string {
 			t.Fatalf("unwire %s: %t, %v", p, changed, err)
 		}
 	}
+	verify(t, d)
 	return string(d.Bytes())
 }
 
@@ -83,6 +85,34 @@ func TestWireText(t *testing.T) {
 		}
 		if back := unwire(t, got, "dev"); back != c.text {
 			t.Errorf("%s: unwire\n%q\nwant\n%q", c.name, back, c.text)
+		}
+	}
+}
+
+// verify holds an edit of the config file, beside an empty credentials file,
+// against its intent.
+func verify(t *testing.T, d *Document) {
+	t.Helper()
+	other := document(t, CredentialsFile, "")
+	if err := Verify(Files{"config", "credentials"}, vault(map[string]string{"dev": "AKIA1", "base": "AKIA2"}), d, other); err != nil {
+		t.Errorf("%v: %s", err, d.Bytes())
+	}
+}
+
+// TestWireKeepsRoutes: what wire writes into a profile does not beat what
+// another profile, which includes it, says itself.
+func TestWireKeepsRoutes(t *testing.T) {
+	t.Parallel()
+	const arn = "arn:aws:iam::111122223333:role/"
+	text := "[profile dev]\nrole_arn = " + arn + "a\nsource_profile = base\nregion = eu-west-1\n" +
+		"[profile other]\ninclude_profile = dev\nrole_arn = " + arn + "b\n[profile base]\n"
+	for _, wired := range []string{text, wire(t, text, "dev"), wire(t, text, "dev", "other", "base")} {
+		c := mustLoad(t, wired, "")
+		for profile, want := range map[string]string{"dev": arn + "a", "other": arn + "b"} {
+			r, err := c.Route(profile, vault(map[string]string{"base": "AKIA2"}))
+			if err != nil || len(r.Roles) != 1 || r.Roles[0].Role.ARN != want {
+				t.Errorf("%s: %+v, %v, want role %s of\n%s", profile, r.Roles, err, want, wired)
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ const (
 	CodeProfileLoop      = "profile_loop"      // source_profile or include_profile runs in a circle
 	CodeUnsupported      = "unsupported"       // the profile gets its credentials in a way broker does not serve
 	CodeUsage            = "usage"             // a parameter is malformed
+	CodeInternal         = "internal"          // a defect in broker
 	CodeConfigUnwritable = "config_unwritable" // an AWS file cannot be edited as it is
 	CodeDiskFull         = "disk_full"         // nothing can be written: the disk, or the quota, is full
 	CodeReadOnly         = "read_only"         // nothing can be written: the file system is mounted read-only

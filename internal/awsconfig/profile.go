@@ -56,20 +56,22 @@ func (p ProfileSettings) Where(key string) Pos { return p.source.Where(key) }
 func (p ProfileSettings) Get(key string) string { return p.source.Get(key) }
 
 // folded returns a profile with what it includes and with the broker_ spellings
-// in place of the plain ones.
-func (c *Config) folded(name string) (Profile, error) {
-	p, err := c.included(name)
-	if err != nil {
-		return Profile{}, err
-	}
+// in place of the plain ones. They are that before anything is included: what
+// wire writes into a profile must not beat what another, which includes it, says
+// itself.
+func (c *Config) folded(name string) (Profile, error) { return c.includedAs(name, Profile.folded) }
+
+// folded returns p with the broker_ spellings in place of the plain ones.
+func (p Profile) folded() Profile {
 	folded := Profile{Name: p.Name, Pos: p.Pos, props: slices.Clone(p.props)}
 	for _, pr := range p.props {
-		plain, ok := strings.CutPrefix(pr.key, "broker_")
-		if ok && pr.value != "" && !strings.HasPrefix(plain, "was_") && pr.key != keepKey { // broker_was_ keeps what `wire` took out of use
+		plain, ok := strings.CutPrefix(pr.key, parkedPrefix)
+		// broker_was_ and broker_keep are for unwire alone.
+		if ok && pr.value != "" && !strings.HasPrefix(pr.key, unusedPrefix) && pr.key != keepKey {
 			folded = folded.with(prop{plain, pr.value, pr.pos})
 		}
 	}
-	return folded, nil
+	return folded
 }
 
 // settings reads and checks what broker uses of a profile. The error is of

@@ -58,10 +58,16 @@ func (c *Config) Resolved(name string) (Profile, error) {
 // included returns a profile with the properties of its include_profile, a
 // setting of aws-vault. A profile without a section is empty.
 func (c *Config) included(name string) (Profile, error) {
+	return c.includedAs(name, func(p Profile) Profile { return p })
+}
+
+// includedAs is included, with what read makes of each profile on the way.
+func (c *Config) includedAs(name string, read func(Profile) Profile) (Profile, error) {
 	p, ok := c.Profile(name)
 	if !ok {
 		return Profile{Name: name}, nil
 	}
+	p = read(p)
 	seen := []string{name}
 	for from := p; from.Get("include_profile") != ""; {
 		next := from.Get("include_profile")
@@ -74,6 +80,7 @@ func (c *Config) included(name string) (Profile, error) {
 		if !ok {
 			return Profile{}, errorAt(at, CodeNoProfile, "profile %s includes profile %s, which does not exist", show(from.Name), show(next))
 		}
+		base = read(base)
 		p, from = p.inherit(base), base
 	}
 	return p, nil

@@ -2,13 +2,303 @@
 
 package awsconfig
 
-// intent is what was to be done to a document: what an edit is held against.
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Verify holds an edit of both AWS files against what it was for, as the last
+// thing before they are written. hasKey is the vault as it is then. What comes
+// out must be
+//   - read by the AWS grammar and by botocore, each finding what it found
+//     before, but for the profiles that were edited, and in those only what
+//     was meant: the helper, as the one source of credentials, and the same
+//     properties under the names that Wire gives them;
+//   - the same text as before, byte for byte, once it is unwired;
+//   - to broker the same way from every profile to its key.
+//
+// A document that somebody changed with Set or RemoveKeyPair is held to the
+// first of these. The error is of CodeInternal: a defect of broker, and nothing
+// must be written. Its work grows with the files.
+func Verify(files Files, hasKey KeyLookup, config, credentials *Document) error {
+	for _, d := range []*Document{config, credentials} {
+		if err := d.verify(); err != nil {
+			return err
+		}
+	}
+	if len(config.did.sets)+len(credentials.did.sets)+len(config.did.pairs)+len(credentials.did.pairs) > 0 {
+		return nil
+	}
+	return sameRoutes(files, hasKey, config, credentials)
+}
+
+func (d *Document) defect(format string, args ...any) error {
+	return errorAt(Pos{File: d.path}, CodeInternal, format, args...).
+		hint("this is a defect of broker, please report it: the file is as it was")
+}
+
+// verify holds one file against what was to be done to it.
+func (d *Document) verify() error {
+	now := d.Bytes()
+	defer clear(now)
+	if bytes.Equal(now, d.data) {
+		return nil
+	}
+	was, err := d.views(d.data)
+	if err != nil {
+		return d.defect("was not what it seemed to be: %v", err)
+	}
+	is, err := d.views(now)
+	if err != nil {
+		return d.defect("the edit makes a file that cannot be read: %v", err)
+	}
+	for i := range is {
+		if wrong := d.compare(was[i], is[i]); wrong != "" {
+			return d.defect("the edit changes more or less than it should: %s", wrong)
+		}
+	}
+	if len(d.did.sets)+len(d.did.pairs) > 0 {
+		return nil
+	}
+	return d.verifyUndo(now)
+}
+
+// verifyUndo unwires what was edited, before and after.
+func (d *Document) verifyUndo(now []byte) error {
+	var texts [2][]byte
+	for i, data := range [][]byte{d.data, now} {
+		copied, err := ParseDocument(d.path, d.kind, data)
+		if err != nil {
+			return d.defect("the edit makes a file that cannot be read: %v", err)
+		}
+		defer copied.Wipe()
+		for _, profile := range d.did.touched() {
+			if _, err := copied.Unwire(profile); err != nil {
+				return d.defect("the edit of profile %s cannot be undone: %v", show(profile), err)
+			}
+		}
+		texts[i] = copied.Bytes()
+		defer clear(texts[i])
+	}
+	if !bytes.Equal(texts[0], texts[1]) {
+		return d.defect("the edit cannot be undone byte for byte")
+	}
+	return nil
+}
+
+// view is a file as one kind of reader has it.
+type view []viewed
+
+// viewed is a section of a view.
+type viewed struct {
+	header  string
+	profile string // that it is; "" for another section
+	props   []viewedProp
+}
+
+// viewedProp is a property. Its value is in text or, cut from the file, in bytes.
+type viewedProp struct {
+	key   string
+	text  string
+	bytes []byte
+	more  []botoMore
+}
+
+func (p viewedProp) equal(q viewedProp) bool {
+	same := func(a, b botoMore) bool { return bytes.Equal(a.text, b.text) }
+	return p.key == q.key && p.text == q.text && bytes.Equal(p.bytes, q.bytes) && slices.EqualFunc(full(p.more), full(q.more), same)
+}
+
+// full returns lines without the blank ones at their end, which are of no value.
+func full(more []botoMore) []botoMore {
+	for len(more) > 0 && len(more[len(more)-1].text) == 0 {
+		more = more[:len(more)-1]
+	}
+	return more
+}
+
+// views returns what the AWS grammar and botocore find in a file.
+func (d *Document) views(data []byte) ([2]view, error) {
+	file, err := parse(d.path, data)
+	if err != nil {
+		return [2]view{}, err
+	}
+	theirs, err := parseBoto(d.path, data)
+	if err != nil {
+		return [2]view{}, err
+	}
+	var ours, botos view
+	for i := range file.heads {
+		prefix, name := file.title(i)
+		s := viewed{header: section{prefix: prefix, name: name}.header(), profile: d.kind.profile(prefix, name)}
+		for _, r := range file.below(i) {
+			s.props = append(s.props, viewedProp{key: file.keys[r.key].lower, text: file.cut(r.value)})
+		}
+		ours = append(ours, s)
+	}
+	for i, sec := range theirs.sections {
+		s := viewed{header: sec.name, profile: d.kind.botoProfile(sec.name)}
+		for _, o := range theirs.below(i) {
+			p := viewedProp{key: o.key, bytes: o.value, more: o.more}
+			if o.key == processKey || o.key == keepKey {
+				p.text = o.text()
+			}
+			s.props = append(s.props, p)
+		}
+		botos = append(botos, s)
+	}
+	return [2]view{ours, botos}, nil
+}
+
+// compare says where a view is not what the edit was to make of it, "" if it is.
+func (d *Document) compare(was, is view) string {
+	seen := map[string]bool{}
+	for len(was)+len(is) > 0 {
+		switch {
+		case len(was) > 0 && len(is) > 0 && was[0].header == is[0].header:
+			if wrong := d.compareSection(was[0], is[0]); wrong != "" {
+				return wrong
+			}
+			seen[is[0].profile] = true
+			was, is = was[1:], is[1:]
+		case len(was) > 0 && d.did.unwired[was[0].profile] && len(was[0].plain()) == 0:
+			was = was[1:]
+		case len(was) == 0 && d.did.adds(is[0]):
+			if wrong := d.compareSection(viewed{header: is[0].header, profile: is[0].profile}, is[0]); wrong != "" {
+				return wrong
+			}
+			seen[is[0].profile] = true
+			is = is[1:]
+		case len(was) > 0:
+			return "section [" + printable(was[0].header) + "]"
+		default:
+			return "section [" + printable(is[0].header) + "]"
+		}
+	}
+	for profile := range d.did.wired {
+		if !seen[profile] {
+			return "profile " + show(profile) + " is not there"
+		}
+	}
+	return ""
+}
+
+// compareSection is compare for one section.
+func (d *Document) compareSection(was, is viewed) string {
+	in := "section [" + printable(is.header) + "]"
+	line, wired := d.did.wired[is.profile]
+	parked := d.did.parked[is.profile]
+	switch {
+	case is.profile == "" || !d.did.touches(is.profile):
+		if !d.did.without(is.header, is.profile, was.props, is.props) {
+			return in
+		}
+	case !d.did.without(is.header, is.profile, was.plain(), is.plain()):
+		return in
+	case d.did.unwired[is.profile] && isWired(is.items(), is.profile):
+		return in + " is wired still"
+	}
+	if !wired && !parked {
+		return ""
+	}
+	for _, p := range is.props {
+		if isSourceKey(p.key) && (p.key != processKey || wired && p.process() != line || !asks(p.process(), is.profile)) {
+			return in + ", " + p.key
+		}
+	}
+	if wired && !has(is.items(), processKey) {
+		return in + " is not wired"
+	}
+	return ""
+}
+
+// process is the value of a credential_process.
+func (p viewedProp) process() string { return p.text }
+
+func (s viewed) items() []item {
+	list := make([]item, len(s.props))
+	for i, p := range s.props {
+		list[i] = item{key: p.key, at: i}
+		if p.key == processKey || p.key == keepKey {
+			list[i].value = p.text
+		}
+	}
+	return list
+}
+
+// plain returns the properties as they are without wire.
+func (s viewed) plain() []viewedProp {
+	items := s.items()
+	if s.profile == "" || !isWired(items, s.profile) {
+		return s.props
+	}
+	props := slices.Clone(s.props)
+	for _, r := range restoring(items, s.profile) {
+		props[r.at].key, _ = plain(props[r.at].key)
+	}
+	return slices.DeleteFunc(props, func(p viewedProp) bool {
+		return p.key == keepKey || p.key == processKey && asks(p.process(), s.profile)
+	})
+}
+
+// intent is what was to be done to a document.
 type intent struct {
 	wired   map[string]string // profile → line
 	parked  map[string]bool
 	unwired map[string]bool
 	pairs   map[string]bool
 	sets    map[string]map[string]string // header → key → value
+}
+
+// touched returns the profiles that were wired, parked or unwired, sorted.
+func (t *intent) touched() []string {
+	names := slices.Collect(maps.Keys(t.wired))
+	names = slices.AppendSeq(names, maps.Keys(t.parked))
+	names = slices.AppendSeq(names, maps.Keys(t.unwired))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (t *intent) touches(profile string) bool {
+	_, wired := t.wired[profile]
+	return wired || t.parked[profile] || t.unwired[profile]
+}
+
+// adds reports whether a section was to be added to the file.
+func (t *intent) adds(s viewed) bool {
+	_, wired := t.wired[s.profile]
+	_, set := t.sets[s.header]
+	return wired && s.profile != "" || set
+}
+
+// without reports whether properties are the same but for a pair that was to be
+// removed, which is, and for what was to be set, and is.
+func (t *intent) without(header, profile string, was, is []viewedProp) bool {
+	sets, pair := t.sets[header], t.pairs[profile]
+	rest := func(props []viewedProp) []viewedProp {
+		if len(sets) == 0 && !pair {
+			return props
+		}
+		return slices.DeleteFunc(slices.Clone(props), func(p viewedProp) bool {
+			_, set := sets[p.key]
+			return set || pair && isPairKey(p.key)
+		})
+	}
+	if !slices.EqualFunc(rest(was), rest(is), viewedProp.equal) {
+		return false
+	}
+	if pair && slices.ContainsFunc(is, func(p viewedProp) bool { return isPairKey(p.key) }) {
+		return false
+	}
+	for key, value := range sets {
+		i := slices.IndexFunc(is, func(p viewedProp) bool { return p.key == key })
+		if i < 0 || is[i].bytes == nil && is[i].text != value || is[i].bytes != nil && string(is[i].bytes) != value || len(full(is[i].more)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *intent) wire(profile, line string) {
@@ -47,4 +337,43 @@ func mark(set *map[string]bool, name string) {
 		*set = map[string]bool{}
 	}
 	(*set)[name] = true
+}
+
+// sameRoutes reports, as a defect, a profile that broker serves in another way
+// than before the edit.
+func sameRoutes(files Files, hasKey KeyLookup, config, credentials *Document) error {
+	was, err := LoadBytes(files, config.data, credentials.data)
+	if err != nil {
+		return config.defect("was not what it seemed to be: %v", err)
+	}
+	texts := [][]byte{config.Bytes(), credentials.Bytes()}
+	defer clear(texts[0])
+	defer clear(texts[1])
+	is, err := LoadBytes(files, texts[0], texts[1])
+	if err != nil {
+		return config.defect("the edit makes a file that cannot be read: %v", err)
+	}
+	for _, name := range was.Profiles() {
+		before, err1 := was.Route(name, hasKey)
+		after, err2 := is.Route(name, hasKey)
+		if (err1 == nil) != (err2 == nil) || !slices.EqualFunc(before.Path, after.Path, ProfileSettings.same) ||
+			!slices.EqualFunc(before.Roles, after.Roles, ProfileSettings.same) {
+			return config.defect("the edit changes how broker serves profile %s", show(name))
+		}
+	}
+	return nil
+}
+
+// same reports whether two profiles say the same to broker, in whatever spelling.
+func (p ProfileSettings) same(q ProfileSettings) bool {
+	return p.Profile == q.Profile && maps.Equal(p.source.spelledOut(), q.source.spelledOut())
+}
+
+// spelledOut returns the properties of a folded profile without those of wire.
+func (p Profile) spelledOut() map[string]string {
+	m := p.Properties()
+	maps.DeleteFunc(m, func(key, value string) bool {
+		return value == "" || key == processKey || strings.HasPrefix(key, parkedPrefix)
+	})
+	return m
 }
