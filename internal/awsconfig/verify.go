@@ -46,11 +46,11 @@ func (d *Document) verify() error {
 	if bytes.Equal(now, d.data) {
 		return nil
 	}
-	was, err := d.views(d.data)
+	was, err := d.readings(d.data)
 	if err != nil {
 		return d.defect("was not what it seemed to be: %v", err)
 	}
-	is, err := d.views(now)
+	is, err := d.readings(now)
 	if err != nil {
 		return d.defect("the edit makes a file that cannot be read: %v", err)
 	}
@@ -88,25 +88,27 @@ func (d *Document) verifyUndo(now []byte) error {
 	return nil
 }
 
-// view is a file as one kind of reader has it.
-type view []viewed
+// reading is a file as one kind of reader has it.
+type reading []readSection
 
-// viewed is a section of a view.
-type viewed struct {
+// readSection is a section of a reading.
+type readSection struct {
 	header  string
 	profile string // that it is; "" for another section
-	props   []viewedProp
+	props   []readProp
 }
 
-// viewedProp is a property. Its value is in text or, cut from the file, in bytes.
-type viewedProp struct {
+// readProp is a property. Its value is in text or, cut from the file, in bytes
+// and more; that of a credential_process and of broker_keep is in told, too.
+type readProp struct {
 	key   string
 	text  string
 	bytes []byte
 	more  []botoMore
+	told  string
 }
 
-func (p viewedProp) equal(q viewedProp) bool {
+func (p readProp) equal(q readProp) bool {
 	same := func(a, b botoMore) bool { return bytes.Equal(a.text, b.text) }
 	return p.key == q.key && p.text == q.text && bytes.Equal(p.bytes, q.bytes) && slices.EqualFunc(full(p.more), full(q.more), same)
 }
@@ -119,41 +121,45 @@ func full(more []botoMore) []botoMore {
 	return more
 }
 
-// views returns what the AWS grammar and botocore find in a file.
-func (d *Document) views(data []byte) ([2]view, error) {
+// readings returns what the AWS grammar and botocore find in a file.
+func (d *Document) readings(data []byte) ([2]reading, error) {
 	file, err := parse(d.path, data)
 	if err != nil {
-		return [2]view{}, err
+		return [2]reading{}, err
 	}
 	theirs, err := parseBoto(d.path, data)
 	if err != nil {
-		return [2]view{}, err
+		return [2]reading{}, err
 	}
-	var ours, botos view
+	var ours, botos reading
 	for i := range file.heads {
 		prefix, name := file.title(i)
-		s := viewed{header: section{prefix: prefix, name: name}.header(), profile: d.kind.profile(prefix, name)}
+		s := readSection{header: section{prefix: prefix, name: name}.header(), profile: d.kind.profile(prefix, name)}
 		for _, r := range file.below(i) {
-			s.props = append(s.props, viewedProp{key: file.keys[r.key].lower, text: file.cut(r.value)})
+			p := readProp{key: file.keys[r.key].lower, text: file.cut(r.value)}
+			if p.key == processKey || p.key == keepKey {
+				p.told = p.text
+			}
+			s.props = append(s.props, p)
 		}
 		ours = append(ours, s)
 	}
 	for i, sec := range theirs.sections {
-		s := viewed{header: sec.name, profile: d.kind.botoProfile(sec.name)}
+		s := readSection{header: sec.name, profile: d.kind.botoProfile(sec.name)}
 		for _, o := range theirs.below(i) {
-			p := viewedProp{key: o.key, bytes: o.value, more: o.more}
+			p := readProp{key: o.key, bytes: o.value, more: o.more}
 			if o.key == processKey || o.key == keepKey {
-				p.text = o.text()
+				p.told = o.text()
 			}
 			s.props = append(s.props, p)
 		}
 		botos = append(botos, s)
 	}
-	return [2]view{ours, botos}, nil
+	return [2]reading{ours, botos}, nil
 }
 
-// compare says where a view is not what the edit was to make of it, "" if it is.
-func (d *Document) compare(was, is view) string {
+// compare says where a reading is not what the edit was to make of it, "" if it is.
+func (d *Document) compare(was, is reading) string {
 	seen := map[string]bool{}
 	for len(was)+len(is) > 0 {
 		switch {
@@ -166,7 +172,7 @@ func (d *Document) compare(was, is view) string {
 		case len(was) > 0 && d.did.unwired[was[0].profile] && len(was[0].plain()) == 0:
 			was = was[1:]
 		case len(was) == 0 && d.did.adds(is[0]):
-			if wrong := d.compareSection(viewed{header: is[0].header, profile: is[0].profile}, is[0]); wrong != "" {
+			if wrong := d.compareSection(readSection{header: is[0].header, profile: is[0].profile}, is[0]); wrong != "" {
 				return wrong
 			}
 			seen[is[0].profile] = true
@@ -186,7 +192,7 @@ func (d *Document) compare(was, is view) string {
 }
 
 // compareSection is compare for one section.
-func (d *Document) compareSection(was, is viewed) string {
+func (d *Document) compareSection(was, is readSection) string {
 	in := "section [" + printable(is.header) + "]"
 	line, wired := d.did.wired[is.profile]
 	parked := d.did.parked[is.profile]
@@ -204,7 +210,7 @@ func (d *Document) compareSection(was, is viewed) string {
 		return ""
 	}
 	for _, p := range is.props {
-		if isSourceKey(p.key) && (p.key != processKey || wired && p.process() != line || !asks(p.process(), is.profile)) {
+		if isSourceKey(p.key) && (p.key != processKey || wired && p.told != line || !asks(p.told, is.profile)) {
 			return in + ", " + p.key
 		}
 	}
@@ -214,22 +220,16 @@ func (d *Document) compareSection(was, is viewed) string {
 	return ""
 }
 
-// process is the value of a credential_process.
-func (p viewedProp) process() string { return p.text }
-
-func (s viewed) items() []item {
+func (s readSection) items() []item {
 	list := make([]item, len(s.props))
 	for i, p := range s.props {
-		list[i] = item{key: p.key, at: i}
-		if p.key == processKey || p.key == keepKey {
-			list[i].value = p.text
-		}
+		list[i] = item{key: p.key, value: p.told, at: i}
 	}
 	return list
 }
 
 // plain returns the properties as they are without wire.
-func (s viewed) plain() []viewedProp {
+func (s readSection) plain() []readProp {
 	items := s.items()
 	if s.profile == "" || !isWired(items, s.profile) {
 		return s.props
@@ -238,8 +238,8 @@ func (s viewed) plain() []viewedProp {
 	for _, r := range restoring(items, s.profile) {
 		props[r.at].key, _ = plain(props[r.at].key)
 	}
-	return slices.DeleteFunc(props, func(p viewedProp) bool {
-		return p.key == keepKey || p.key == processKey && asks(p.process(), s.profile)
+	return slices.DeleteFunc(props, func(p readProp) bool {
+		return p.key == keepKey || p.key == processKey && asks(p.told, s.profile)
 	})
 }
 
@@ -267,7 +267,7 @@ func (t *intent) touches(profile string) bool {
 }
 
 // adds reports whether a section was to be added to the file.
-func (t *intent) adds(s viewed) bool {
+func (t *intent) adds(s readSection) bool {
 	_, wired := t.wired[s.profile]
 	_, set := t.sets[s.header]
 	return wired && s.profile != "" || set
@@ -275,25 +275,25 @@ func (t *intent) adds(s viewed) bool {
 
 // without reports whether properties are the same but for a pair that was to be
 // removed, which is, and for what was to be set, and is.
-func (t *intent) without(header, profile string, was, is []viewedProp) bool {
+func (t *intent) without(header, profile string, was, is []readProp) bool {
 	sets, pair := t.sets[header], t.pairs[profile]
-	rest := func(props []viewedProp) []viewedProp {
+	rest := func(props []readProp) []readProp {
 		if len(sets) == 0 && !pair {
 			return props
 		}
-		return slices.DeleteFunc(slices.Clone(props), func(p viewedProp) bool {
+		return slices.DeleteFunc(slices.Clone(props), func(p readProp) bool {
 			_, set := sets[p.key]
 			return set || pair && isPairKey(p.key)
 		})
 	}
-	if !slices.EqualFunc(rest(was), rest(is), viewedProp.equal) {
+	if !slices.EqualFunc(rest(was), rest(is), readProp.equal) {
 		return false
 	}
-	if pair && slices.ContainsFunc(is, func(p viewedProp) bool { return isPairKey(p.key) }) {
+	if pair && slices.ContainsFunc(is, func(p readProp) bool { return isPairKey(p.key) }) {
 		return false
 	}
 	for key, value := range sets {
-		i := slices.IndexFunc(is, func(p viewedProp) bool { return p.key == key })
+		i := slices.IndexFunc(is, func(p readProp) bool { return p.key == key })
 		if i < 0 || is[i].bytes == nil && is[i].text != value || is[i].bytes != nil && string(is[i].bytes) != value || len(full(is[i].more)) > 0 {
 			return false
 		}
