@@ -18,7 +18,8 @@
 //	partition NAME     the set is of another partition than aws
 //
 // The files config and credentials are those of ~/.aws; one that is not there
-// does not exist. Other files stand beside them. {{home}} in a file is the home
+// does not exist. Where some profile is wired already, config.unwired is what
+// unwire makes of config; elsewhere that is config itself. Other files stand beside them. {{home}} in a file is the home
 // directory, {{broker}} the program.
 //
 // The file want has a line for each profile, and none for a profile that is
@@ -261,6 +262,19 @@ func (c Case) Data(name, home, broker string) ([]byte, bool) {
 	return bytes.ReplaceAll(data, []byte("{{broker}}"), []byte(broker)), ok
 }
 
+// Unwired returns what unwire makes of a file, whether wire was there before or
+// not.
+func (c Case) Unwired(name, home, broker string) []byte {
+	if _, ok := c.files[name+unwired]; ok {
+		name += unwired
+	}
+	data, _ := c.Data(name, home, broker)
+	return data
+}
+
+// unwired ends the name of what comes out of a file that was wired.
+const unwired = ".unwired"
+
 // Write makes the files in the directory .aws of a home, which is empty.
 func (c Case) Write(home, broker string) error {
 	dir := filepath.Join(home, ".aws")
@@ -279,6 +293,9 @@ func (c Case) Write(home, broker string) error {
 		at[filepath.Join(dir, l.from)] = to
 	}
 	for name := range c.files {
+		if strings.HasSuffix(name, unwired) {
+			continue
+		}
 		path := filepath.Join(dir, name)
 		for at[path] != "" {
 			path = at[path]
