@@ -61,13 +61,14 @@ func (p ProfileSettings) Get(key string) string { return p.source.Get(key) }
 // itself.
 func (c *Config) folded(name string) (Profile, error) { return c.includedAs(name, Profile.folded) }
 
-// folded returns p with the broker_ spellings in place of the plain ones.
+// folded returns p with the broker_ spellings in place of the plain ones. An
+// empty one hides what p includes, as the plain one does, and nothing else.
 func (p Profile) folded() Profile {
 	folded := Profile{Name: p.Name, Pos: p.Pos, props: slices.Clone(p.props)}
 	for _, pr := range p.props {
 		plain, ok := strings.CutPrefix(pr.key, parkedPrefix)
 		// broker_was_ and broker_keep are for unwire alone.
-		if ok && pr.value != "" && !strings.HasPrefix(pr.key, unusedPrefix) && pr.key != keepKey {
+		if ok && (pr.value != "" || p.index(plain) < 0) && !strings.HasPrefix(pr.key, unusedPrefix) && pr.key != keepKey {
 			folded = folded.with(prop{plain, pr.value, pr.pos})
 		}
 	}
