@@ -29,16 +29,17 @@ func newImportCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:  "import",
 		Usage: "take over keys that are held elsewhere",
-		UsageText: "broker import [PROFILE…] [--from {" + strings.Join(kindNames(), " | ") + "}] [--dry-run]\n" +
+		UsageText: "broker import [PROFILE…] [--from {" + strings.Join(kindNames(), " | ") + "}] [--dry-run] [--delete-source]\n" +
 			"                    [--mfa-serial ARN | --no-mfa] [--json]",
 		Description: about(`Stores every long-lived key of the source, or those of the named profiles, each
 verified with AWS, and shows how its profiles came to credentials before and how
-they do now. The source stays as it is. A second run takes what the first could
-not.`, "broker import --dry-run"),
+they do now. The source stays as it is, unless all of its keys are stored and
+--delete-source was given. A second run takes what the first could not.`, "broker import --dry-run"),
 		Flags: []cli.Flag{
 			namedProfileFlag(),
 			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`: file (both AWS files), env (the AWS_ variables); default file"},
 			switchFlag("dry-run", "say what would be taken; read no secret, store nothing"),
+			switchFlag("delete-source", "remove the keys from the source once all are stored"),
 			&cli.StringFlag{Name: "mfa-serial", Usage: "MFA device of the named profile, by its `ARN` or serial number"},
 			switchFlag("no-mfa", "make sessions of the named profiles without an MFA code"),
 			jsonFlag(),

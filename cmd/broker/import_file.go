@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"credbroker/internal/awsconfig"
-	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
 )
 
@@ -93,9 +92,4 @@ func (s *fileSource) take(_ context.Context, c candidate) (takenKey, error) {
 	}
 	s.taken[c.profile] = key
 	return takenKey{key.AccessKeyID, s.a.putPair(key, false)}, nil
-}
-
-// drop removes the lines of keys from both files.
-func (s *fileSource) drop(ctx context.Context, profiles []string) ([]droppedKey, error) {
-	return nil, errorf(ipc.CodeUnsupported, "not yet")
 }

@@ -41,22 +41,23 @@ func (r *importing) plans(config *awsconfig.Config) []profilePlan {
 		route, err := config.Route(name, has)
 		if err != nil {
 			if _, own := imported[name]; own {
-				plans = append(plans, profilePlan{name, r.before(name, imported), "not served: " + asCoded(err).Message})
+				plans = append(plans, profilePlan{name, r.before(name, imported[name]), "not served: " + asCoded(err).Message})
 			}
 			continue
 		}
-		if _, ours := imported[route.Owner().Profile]; ours {
-			plans = append(plans, profilePlan{name, r.before(name, imported), routeText(route, r.stored[route.Owner().Profile], r.o.dryRun)})
+		if k, ours := imported[route.Owner().Profile]; ours {
+			plans = append(plans, profilePlan{name, r.before(name, k), routeText(route, r.stored[route.Owner().Profile], r.o.dryRun)})
 		}
 	}
 	return plans
 }
 
-// before says what SDKs, or the program whose keys these were, did with a
-// profile by the files as they were.
-func (r *importing) before(name string, imported map[string]importedKey) string {
+// before says what SDKs, or the program whose key k was, did with a profile by
+// the files as they were.
+func (r *importing) before(name string, k importedKey) string {
+	files := r.kind.name == importKinds()[0].name
 	has := func(profile string) (string, bool) {
-		if k, ok := imported[profile]; ok && r.kind.name != importKinds()[0].name {
+		if profile == k.Profile && !files {
 			return orText(k.AccessKeyID, "of "+profile), true
 		}
 		id, ok := r.had[profile]
@@ -68,7 +69,7 @@ func (r *importing) before(name string, imported map[string]importedKey) string 
 	}
 	var parts []string
 	for _, step := range chain.Steps {
-		parts = append(parts, r.stepText(step, imported))
+		parts = append(parts, r.stepText(step, k))
 	}
 	if arn, _ := r.inheritedRole(name); arn != "" {
 		parts = append(parts, "AssumeRole "+arn+", from [default]")
@@ -76,22 +77,18 @@ func (r *importing) before(name string, imported map[string]importedKey) string 
 	return strings.Join(parts, "; ")
 }
 
-func (r *importing) stepText(step awsconfig.Step, imported map[string]importedKey) string {
+func (r *importing) stepText(step awsconfig.Step, k importedKey) string {
 	switch step.Type {
 	case awsconfig.StepStatic:
-		for _, k := range imported {
-			if k.AccessKeyID == step.AccessKeyID {
-				return "key " + step.AccessKeyID + " of " + k.Where + ", as it is"
-			}
+		if step.AccessKeyID == k.AccessKeyID {
+			return "key " + step.AccessKeyID + " of " + k.Where + ", as it is"
 		}
 		return "key " + step.AccessKeyID + " of the AWS files, as it is"
 	case awsconfig.StepVault:
-		for _, k := range imported {
-			if k.AccessKeyID == step.AccessKeyID && r.had[k.Profile] != k.AccessKeyID {
-				return "key " + step.AccessKeyID + " of " + k.Where
-			}
+		if r.had[k.Profile] == step.AccessKeyID {
+			return "key " + step.AccessKeyID + " of broker's vault"
 		}
-		return "key " + step.AccessKeyID + " of broker's vault"
+		return "key " + step.AccessKeyID + " of " + k.Where
 	case awsconfig.StepRole:
 		return "AssumeRole " + step.RoleARN
 	case awsconfig.StepProcess:

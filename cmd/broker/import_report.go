@@ -19,6 +19,8 @@ type importReport struct {
 	// Plans are the profiles that live on keys of this import.
 	Plans   []profilePlan `json:"plans"`
 	Deleted []droppedKey  `json:"deleted,omitempty"` // with --delete-source
+	// Offers are settings that broker does not follow unless the user says so.
+	Offers []offeredSetting `json:"offers,omitempty"`
 	// Others are sources of other kinds that are there.
 	Others []otherSource `json:"others,omitempty"`
 	Next   string        `json:"next,omitempty"` // the command to go on with
@@ -33,30 +35,33 @@ type otherSource struct {
 // enter adds a key to the report and tells of it.
 func (r *importing) enter(k importedKey) {
 	r.report.Keys = append(r.report.Keys, k)
-	if r.o.json {
-		return
-	}
-	a := r.a
 	switch k.State {
 	case keyStored:
-		a.printf("stored %s of %s for profile %s\n", k.AccessKeyID, orText(k.ARN, "an unverified owner"), k.Profile)
+		r.say("stored %s of %s for profile %s\n", k.AccessKeyID, orText(k.ARN, "an unverified owner"), k.Profile)
 		switch {
 		case k.NoMFA:
-			a.printf("  sessions are made without MFA\n")
+			r.say("  sessions are made without MFA\n")
 		case k.SerialNumber != "":
-			a.printf("  MFA device: %s\n", k.SerialNumber)
+			r.say("  MFA device: %s\n", k.SerialNumber)
 		}
 	case keyAlready:
-		a.printf("%s is stored for profile %s already\n", k.AccessKeyID, k.Profile)
+		r.say("%s is stored for profile %s already\n", k.AccessKeyID, k.Profile)
 	case keyFound:
-		a.printf("would store %s for profile %s, from %s\n", orText(k.AccessKeyID, "the key"), k.Profile, k.Where)
+		r.say("would store %s for profile %s, from %s\n", orText(k.AccessKeyID, "the key"), k.Profile, k.Where)
 	case keyLeft:
-		a.printf("left alone: profile %s, %s: %s\n", k.Profile, k.Where, k.Error.Message)
+		r.say("left alone: profile %s, %s: %s\n", k.Profile, k.Where, k.Error.Message)
 	case keyUntried:
-		a.printf("not tried: profile %s, %s\n", k.Profile, k.Where)
+		r.say("not tried: profile %s, %s\n", k.Profile, k.Where)
 	}
 	if k.Note != "" {
-		a.printf("  %s\n", k.Note)
+		r.say("  %s\n", k.Note)
+	}
+}
+
+// say prints for people.
+func (r *importing) say(format string, args ...any) {
+	if !r.o.json {
+		r.a.printf(format, args...)
 	}
 }
 
@@ -69,7 +74,26 @@ func (r *importing) end(ctx context.Context) error {
 	if r.o.deleteSource {
 		err = r.dropAll(ctx)
 	}
+	if perr := r.explain(); err == nil {
+		err = perr
+	}
+	if err == nil {
+		err = r.offer(ctx)
+	}
 	r.tell()
+	return err
+}
+
+// explain tells the plans.
+func (r *importing) explain() error {
+	config, err := r.a.awsConfig()
+	if err != nil {
+		config = r.config // it was readable a moment ago
+	}
+	r.report.Plans = r.plans(config)
+	for _, p := range r.report.Plans {
+		r.say("plan of %s\n  before  %s\n  after   %s\n", p.Profile, p.Before, p.After)
+	}
 	return err
 }
 
@@ -97,24 +121,8 @@ func (r *importing) partial(ctx context.Context) error {
 	}}
 }
 
-// dropAll removes what is stored from the source.
-func (r *importing) dropAll(ctx context.Context) error {
-	profiles := r.profiles()
-	if len(profiles) == 0 {
-		return nil
-	}
-	dropped, err := r.source.drop(ctx, profiles)
-	r.report.Deleted = dropped
-	return err
-}
-
-// tell prints the plans, what else there is to import, and the next command.
+// tell prints what else there is to import and the next command.
 func (r *importing) tell() {
-	config, err := r.a.awsConfig()
-	if err != nil { // it was readable a moment ago
-		config = r.config
-	}
-	r.report.Plans = r.plans(config)
 	r.report.Others = r.others()
 	r.report.Next = r.next()
 	a := r.a
@@ -122,11 +130,8 @@ func (r *importing) tell() {
 		_ = a.printJSON(r.report) // a broken standard output is noticed by run
 		return
 	}
-	if len(r.report.Keys) == 0 {
+	if len(r.profiles()) == 0 {
 		a.printf("there is no key to import\n")
-	}
-	for _, p := range r.report.Plans {
-		a.printf("plan of %s\n  before  %s\n  after   %s\n", p.Profile, p.Before, p.After)
 	}
 	for _, other := range r.report.Others {
 		a.printf("also found: %s: broker import --from %s\n", other.Where, other.From)

@@ -139,6 +139,7 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 		err.Hint = "add --yes to go ahead without being asked"
 		return false, err
 	}
+	defer func() { _ = t.tty.Close() }() // what was written is on the screen
 	line, err := t.tty.ReadLine(ctx, question+" [y/N] ")
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
