@@ -19,9 +19,9 @@ const maxLinks = 40
 // target is the file that a path leads to. It need not be there, and its
 // directory neither if no link leads to it.
 type target struct {
-	path   string
-	linked bool // the last element of the path is a symbolic link
-	noDir  bool // its directory is missing
+	path  string
+	from  string // the symbolic link that leads to it; empty if it is the path itself
+	noDir bool   // its directory is missing
 }
 
 // followLinks finds the file behind a path. The error is an Error.
@@ -37,7 +37,7 @@ func followLinks(path string) (target, error) {
 		folder, err := filepath.EvalSymlinks(dir)
 		_, missing := os.Lstat(filepath.Clean(dir)) // nil for a link that leads nowhere
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && !t.linked && missing != nil:
+		case errors.Is(err, fs.ErrNotExist) && t.from == "" && missing != nil:
 			t.path, t.noDir = filepath.Clean(at), true
 			return t, nil
 		case errors.Is(err, fs.ErrNotExist):
@@ -61,7 +61,7 @@ func followLinks(path string) (target, error) {
 		if !filepath.IsAbs(next) {
 			next = folder + string(filepath.Separator) + next
 		}
-		at, t.linked = next, true
+		at, t.from = next, path
 	}
 	return target{}, errorAt(Pos{File: path}, CodeConfigUnwritable, "symbolic links lead in a circle").
 		hint("look where they lead: ls -l %s", path)
@@ -95,10 +95,10 @@ func (t target) stands(path string) error {
 func (t target) refused(err error) error {
 	refusal := refused(t.path, err)
 	var e *Error
-	notOurs := errors.Is(err, atomicfile.ErrForeign) || errors.Is(err, atomicfile.ErrReadOnly) ||
+	notOurs := errors.Is(err, atomicfile.ErrNotRegular) || errors.Is(err, atomicfile.ErrForeign) || errors.Is(err, atomicfile.ErrReadOnly) ||
 		errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
-	if t.linked && notOurs && errors.As(refusal, &e) {
-		e.Message += "; a symbolic link leads to it"
+	if t.from != "" && notOurs && errors.As(refusal, &e) {
+		e.Message += "; " + t.from + " is a symbolic link to it"
 		e.Hint = "if another program made that link, a manager of dotfiles perhaps, change the file where that program has it"
 	}
 	return refusal
