@@ -60,7 +60,7 @@ func (o botoOption) text() string {
 		b.WriteByte('\n')
 		b.Write(m.text)
 	}
-	return string(pyTrim([]byte(b.String())))
+	return string(pyTrimRight([]byte(b.String())))
 }
 
 // botoParser is the state between two lines.
