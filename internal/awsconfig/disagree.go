@@ -14,39 +14,46 @@ import (
 type Disagreement struct {
 	Pos     Pos
 	Profile string // empty for what concerns a whole file
-	// Harmless is set where every SDK passes over what stands there, so that
-	// nothing worse can come of it than a surprise.
+	// Harmless is set where every SDK passes over what stands there, or where
+	// some end with an error and no two come to different credentials: nothing
+	// worse can come of it than a surprise.
 	Harmless bool
-	Message  string // lower case: who reads it how
-	Hint     string // what to write in its place
+	// Sources is set where it is about the source of the profile's credentials:
+	// broker's line alone in the profile would mend it.
+	Sources bool
+	whole   bool   // nothing else needs to be said of the profile
+	Message string // lower case: who reads it how
+	Hint    string // what to write in its place
 }
 
 // Disagreements finds what SDKs read differently in both files, in the order of
-// the files. What each does was seen by running botocore, the SDKs for Go,
-// JavaScript and Ruby, and read in the sources of those for Java and Rust. The
-// errors are those of Load.
+// the files: one for each profile and cause. See Readings for how that is known;
+// what Java, Rust and Ruby do was read in their sources. The errors are those of
+// Load.
 func Disagreements(files Files) ([]Disagreement, error) {
 	c, err := Load(files)
 	if err != nil {
 		return nil, err
 	}
-	var found []Disagreement
-	for _, path := range []string{files.Config, files.Credentials} {
-		data, err := read(path)
-		if err != nil {
-			return nil, err
-		}
-		more, err := disagreementsIn(path, data, path == files.Credentials)
-		clear(data) // it may hold secrets
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, more...)
+	var both contents
+	if both.config, err = read(files.Config); err != nil {
+		return nil, err
 	}
-	for _, name := range c.Profiles() {
-		p, _ := c.Profile(name)
-		found = append(found, c.sources(p)...)
+	defer clear(both.config) // they may hold secrets
+	if both.credentials, err = read(files.Credentials); err != nil {
+		return nil, err
 	}
+	defer clear(both.credentials)
+	found, err := disagreementsIn(files.Config, both.config, false)
+	if err != nil {
+		return nil, err
+	}
+	more, err := disagreementsIn(files.Credentials, both.credentials, true)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, more...)
+	found = append(found, readAll(files, both).disagreements(c, found)...)
 	slices.SortStableFunc(found, func(a, b Disagreement) int {
 		if a.Pos.File != b.Pos.File {
 			return orderOf(files, a.Pos.File) - orderOf(files, b.Pos.File)
@@ -84,9 +91,48 @@ func disagreementsIn(path string, data []byte, credentials bool) ([]Disagreement
 			seen[s.header()] = s.line
 		}
 		found = append(found, s.ignored(at, credentials)...)
+		found = append(found, s.shared(at)...)
 		found = append(found, s.properties(lines, credentials)...)
 	}
-	return found, nil
+	return append(found, twoDefaults(path, file, credentials)...), nil
+}
+
+// shared reports a section that botocore reads into every other one.
+func (s section) shared(at Pos) []Disagreement {
+	if s.prefix != "" || s.name != "DEFAULT" || len(s.props) == 0 {
+		return nil
+	}
+	return []Disagreement{{
+		Pos:     at,
+		Message: "botocore reads what stands in [DEFAULT] into every profile of the file, other SDKs do not",
+		Hint:    "write it into [default], or into the profiles that need it",
+	}}
+}
+
+// twoDefaults reports [default] beside [profile default].
+func twoDefaults(path string, file *parsed, credentials bool) []Disagreement {
+	plain, prefixed := 0, 0
+	for i, h := range file.heads {
+		switch prefix, name := file.title(i); {
+		case credentials || name != DefaultProfile:
+		case prefix == "":
+			plain = int(h.line)
+		case prefix == "profile":
+			prefixed = int(h.line)
+		}
+	}
+	if plain == 0 || prefixed == 0 {
+		return nil
+	}
+	d := Disagreement{
+		Pos: Pos{path, plain}, Profile: DefaultProfile, Harmless: plain < prefixed, whole: true,
+		Message: fmt.Sprintf("[profile default] on line %d takes the place of [default]", prefixed),
+		Hint:    "make one section of the two",
+	}
+	if !d.Harmless {
+		d.Message += ", but for botocore, which takes the later one"
+	}
+	return []Disagreement{d}
 }
 
 // shown returns the header for a message.
@@ -117,7 +163,7 @@ func (s section) ignored(at Pos, credentials bool) []Disagreement {
 		d.Hint = "write [profile " + show(s.name) + "]"
 	case s.profile(credentials) != "" && !validName(s.name):
 		d.Harmless = false
-		d.Message = fmt.Sprintf("the name of profile %s has characters that SDKs drop the profile for; botocore keeps it, without its quotes", show(s.name))
+		d.Message = fmt.Sprintf("the name of profile %s is one that SDKs take for different names, or for none", show(s.name))
 		d.Hint = "use letters, digits and - _ / . % @ : + for the name"
 	default:
 		return nil
@@ -171,41 +217,5 @@ func process(p prop, line []byte) []Disagreement {
 		"begins and ends with a quote: the SDKs for Go take both away", "write its last word without quotes")
 	report(strings.ContainsAny(p.value, "$`*?~;|&<>"),
 		"has characters that a shell acts on: botocore uses none, other SDKs do", "write a plain command, or put it into a script")
-	return found
-}
-
-// sources reports a profile whose credentials come from different places for
-// different SDKs, because it names several.
-func (c *Config) sources(p Profile) []Disagreement {
-	has := func(key string) bool { return p.Get(key) != "" }
-	var found []Disagreement
-	report := func(key, message, hint string) {
-		found = append(found, Disagreement{Pos: p.Where(key), Profile: p.Name, Message: "profile " + show(p.Name) + " " + message, Hint: hint})
-	}
-	process, static := has("credential_process"), has("aws_access_key_id")
-	role, source := has("role_arn"), has("source_profile")
-	switch _, pos, outranked := c.SourceInCredentials(p.Name); {
-	case !process:
-	case role && !source && !has("credential_source") && !has("web_identity_token_file"):
-		report("role_arn", "has role_arn and credential_process, but no source_profile: botocore refuses it, "+
-			"the SDK for Go assumes the role with what the process gives, that for JavaScript uses it as it is",
-			"give the profile one source of credentials")
-	case source:
-		report("source_profile", "has source_profile and credential_process: the SDK for Go refuses it, botocore and JavaScript take source_profile",
-			"give the profile one source of credentials")
-	case static && outranked && pos.File == p.Where("aws_access_key_id").File:
-		report("aws_access_key_id", "has an access key and credential_process: the SDK for Java runs the process, the others use the key",
-			"remove the key's lines")
-	case static:
-		report("aws_access_key_id", "has an access key and credential_process: botocore and Java run the process, Go, JavaScript and Ruby use the key",
-			"remove the key's lines")
-	case has("sso_session") || has("sso_start_url"):
-		report("credential_process", "has credential_process and sso: JavaScript runs the process, the other SDKs sign in",
-			"give the profile one source of credentials")
-	}
-	if from, _ := c.Profile(p.Get("source_profile")); role && source && !process && has("mfa_serial") && from.Get("credential_process") != "" && from.Get("aws_access_key_id") == "" {
-		report("mfa_serial", "names an MFA device and a source that is a process: the SDKs for Go and JavaScript refuse it, botocore asks on the terminal",
-			"let broker assume the role: give the profile a credential_process of its own, and no role_arn")
-	}
 	return found
 }

@@ -36,6 +36,7 @@ type Reading struct {
 	From        *Reading // of a SourceRole; its SDK is empty
 	Reason      string   // of a SourceRefused: completes "because"
 
+	source  string // the source_profile of a SourceRole
 	command string // of a process, as this SDK would run it: may hold a secret
 }
 
@@ -52,37 +53,65 @@ func (r Reading) sameAs(o Reading) bool {
 }
 
 // Text says what the SDK does, in words that follow its name. shorten is
-// applied to the name of each file.
+// applied to each place.
 func (r Reading) Text(shorten func(Pos) string) string {
-	at := ""
-	if r.Pos != (Pos{}) {
-		at = " (" + shorten(r.Pos) + ")"
-	}
+	at := r.at(shorten)
 	switch r.Source {
 	case SourceBroker:
 		return "asks broker for profile " + show(r.Profile)
 	case SourceProcess:
 		return "runs a credential_process that is not broker's" + at
-	case SourceKey:
-		return strings.TrimSuffix("uses the access key "+printable(r.AccessKeyID), " ") + at
-	case SourceRole:
-		text := "assumes " + printable(r.RoleARN) + at
+	case SourceRole, SourceWebIdentity:
+		text := "assumes " + printable(r.RoleARN) + at + " with " + r.from(shorten)
 		if r.AsksCode {
-			text += ", asks for a code on the terminal"
+			text += " after asking for a code on the terminal"
 		}
-		return text + "; for that it " + r.From.Text(shorten)
-	case SourceWebIdentity:
-		return "assumes " + printable(r.RoleARN) + " with a web identity token" + at
+		return text
 	case SourceSSO:
 		return "signs in with IAM Identity Center" + at
-	case SourceLogin:
-		return "uses aws login" + at
-	case SourceNamed:
-		return "uses what its credential_source names" + at
 	case SourceRefused:
 		return "refuses it: " + r.Reason + at
+	case SourceNone:
+		return "finds no credentials in it"
 	}
-	return "finds no credentials in it"
+	return "uses " + r.noun(shorten)
+}
+
+func (r Reading) at(shorten func(Pos) string) string {
+	if r.Pos == (Pos{}) {
+		return ""
+	}
+	return " (" + shorten(r.Pos) + ")"
+}
+
+// from says what a role is assumed with.
+func (r Reading) from(shorten func(Pos) string) string {
+	if r.From == nil {
+		return "a web identity token"
+	}
+	return r.From.noun(shorten)
+}
+
+// noun names the credentials themselves.
+func (r Reading) noun(shorten func(Pos) string) string {
+	at := r.at(shorten)
+	switch r.Source {
+	case SourceBroker:
+		return "what broker gives for profile " + show(r.Profile)
+	case SourceProcess:
+		return "what a credential_process prints" + at
+	case SourceKey:
+		return strings.TrimSuffix("the access key "+printable(r.AccessKeyID), " ") + at
+	case SourceRole, SourceWebIdentity:
+		return "the role " + printable(r.RoleARN) + at + ", which takes " + r.from(shorten)
+	case SourceSSO:
+		return "a session of IAM Identity Center" + at
+	case SourceLogin:
+		return "a session of aws login" + at
+	case SourceNamed:
+		return "what credential_source names" + at
+	}
+	return "whatever the machine has"
 }
 
 // Readings are the AWS files as every SDK reads them.
@@ -149,7 +178,7 @@ func assumed(p Profile, from Reading) Reading {
 	}
 	return Reading{
 		Source: SourceRole, Pos: p.Where("role_arn"), RoleARN: p.Get("role_arn"),
-		AsksCode: p.Get("mfa_serial") != "", From: &from,
+		AsksCode: p.Get("mfa_serial") != "", From: &from, source: p.Get("source_profile"),
 	}
 }
 

@@ -41,6 +41,7 @@ type view struct {
 	// own is what the files say of a profile before they are merged, for the
 	// SDKs that look at that.
 	inConfig, inCredentials map[string]Profile
+	shared                  map[Pos]bool // properties that every profile has from one section
 }
 
 // sdk is one SDK: its reading of the files, and its choice among the sources of

@@ -16,17 +16,18 @@ import (
 // readAsBotocore refuses both files when one is broken: nothing can be asked of
 // botocore then, whatever the profile.
 func readAsBotocore(files Files, c contents) *view {
-	config, err := botocoreSections(files.Config, c.config)
+	shared := map[Pos]bool{}
+	config, err := botocoreSections(files.Config, c.config, shared)
 	if err != nil {
 		return &view{refused: err}
 	}
-	credentials, err := botocoreSections(files.Credentials, c.credentials)
+	credentials, err := botocoreSections(files.Credentials, c.credentials, shared)
 	if err != nil {
 		return &view{refused: err}
 	}
 	v := &view{
 		profiles: map[string]Profile{}, sessions: map[string]Profile{},
-		inConfig: map[string]Profile{}, inCredentials: map[string]Profile{},
+		inConfig: map[string]Profile{}, inCredentials: map[string]Profile{}, shared: shared,
 	}
 	for _, s := range config {
 		switch kind, name, ok := botocoreHeader(s.name); {
@@ -68,8 +69,8 @@ func botocoreHeader(header string) (kind, name string, ok bool) {
 }
 
 // botocoreSections returns the sections of a file, with what [DEFAULT] puts
-// into each.
-func botocoreSections(path string, data []byte) ([]section, *Error) {
+// into each; shared has the places of that.
+func botocoreSections(path string, data []byte, shared map[Pos]bool) ([]section, *Error) {
 	r := botocoreReader{path: path, index: map[string]int{}, current: -1}
 	if !utf8.Valid(data) {
 		return nil, errorAt(Pos{File: path}, CodeConfigBroken, "is not UTF-8")
@@ -77,6 +78,9 @@ func botocoreSections(path string, data []byte) ([]section, *Error) {
 	eachLine(data, r.line)
 	if r.err != nil {
 		return nil, r.err
+	}
+	for _, p := range r.defaults.props {
+		shared[p.pos] = true
 	}
 	for i := range r.list {
 		for _, p := range r.list[i].props {

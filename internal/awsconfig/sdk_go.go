@@ -206,7 +206,7 @@ func (g *goResolver) load(name string, at Pos) (*goProfile, *Reading) {
 		return refuse(at, "its source_profile does not exist")
 	}
 	if half := g.half(name); half {
-		return refuse(p.Pos, "it has half a key pair")
+		return refuse(p.Where("aws_access_key_id"), "it has half a key pair")
 	}
 	if key := goBadSetting(p); key != "" {
 		return refuse(p.Where(key), "its "+key+" is none that it knows")

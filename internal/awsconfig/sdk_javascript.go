@@ -56,13 +56,14 @@ type javaScriptReader struct {
 	list    []section
 	index   map[string]int
 	current string
+	at      int    // the line of its header
 	block   string // the key of an empty value: indented lines are below it
 }
 
 func (r *javaScriptReader) line(n int, text []byte) {
 	line := bytes.TrimSpace(javaScriptUncommented(text))
 	if len(line) > 0 && line[0] == '[' && line[len(line)-1] == ']' {
-		r.current, r.block = javaScriptHeader(string(line[1:max(1, len(line)-1)])), ""
+		r.current, r.block, r.at = javaScriptHeader(string(line[1:max(1, len(line)-1)])), "", n
 		return
 	}
 	i := bytes.IndexByte(line, '=')
@@ -78,7 +79,7 @@ func (r *javaScriptReader) line(n int, text []byte) {
 		r.block = ""
 	}
 	var s *section
-	r.list, s, _ = sectionOf(r.list, r.index, r.current, n)
+	r.list, s, _ = sectionOf(r.list, r.index, r.current, r.at)
 	if r.block != "" {
 		key = r.block + "." + key
 	}
