@@ -29,6 +29,8 @@ const (
 	codeQuarantined = "aws_quarantined"
 	codeRoleDenied  = "role_denied"
 	codeKeyUnknown  = "aws_key_unknown"
+	codeKeyGone     = "key_gone"
+	codeKeyQuota    = "key_quota"
 	codeSecret      = "aws_secret"
 	codeClock       = "aws_clock"
 	codeExpired     = "aws_expired"
@@ -136,6 +138,14 @@ func (k call) classify(e *Error) string {
 		return codeKeyUnknown
 	case "ExpiredToken", "ExpiredTokenException":
 		return codeExpired
+	case "NoSuchEntity", "NoSuchEntityException":
+		if strings.Contains(text, "access key") {
+			return codeKeyGone
+		}
+	case "LimitExceeded", "LimitExceededException":
+		if strings.Contains(text, "accesskeysperuser") {
+			return codeKeyQuota
+		}
 	case "RegionDisabledException":
 		return codeRegion
 	case "ValidationError", "ValidationException":
