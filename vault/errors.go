@@ -61,6 +61,8 @@ type AWSError struct {
 	// Sent reports that the request may have left this machine, and with it
 	// any MFA code it carried.
 	Sent bool
+	// Refused reports that AWS itself answered, and did not do it.
+	Refused bool
 }
 
 // Error returns the message.

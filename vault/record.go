@@ -75,6 +75,9 @@ func decodeRecord(name string, data []byte) (Record, error) {
 	if bytes.HasPrefix(data, []byte(probeMark)) {
 		return Record{}, &Error{Kind: ErrCorrupt, Text: "item " + name + " is a probe that was left behind", Err: errProbe}
 	}
+	if bytes.HasPrefix(data, []byte(sealMark)) {
+		return Record{}, &Error{Kind: ErrCorrupt, Text: "item " + name + " holds no key", Err: errSeal}
+	}
 	var j recordJSON
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if err := decoder.Decode(&j); err != nil || len(data) > MaxRecord || decoder.More() {

@@ -35,7 +35,7 @@ func (w *Worker) recover(ctx context.Context, p ipc.RecoverParams) (any, error) 
 	offline := map[string]error{} // a partition that cannot be reached is not tried for each key
 	for i, name := range names {
 		r, err := store.Read(ctx, name)
-		if errors.Is(err, errProbe) {
+		if errors.Is(err, errProbe) || errors.Is(err, errSeal) {
 			continue
 		}
 		if cause := closed(ctx, store, err); cause != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"credbroker/credproc"
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
 )
@@ -23,6 +24,7 @@ type AWS interface {
 	// GetSessionToken sends its request once and returns the
 	// credential_process document.
 	GetSessionToken(ctx context.Context, in SessionToken) (json.RawMessage, error)
+	IAM
 }
 
 // SessionToken is the input of GetSessionToken.
@@ -81,7 +83,9 @@ type Options struct {
 	// Foreign opens the store of another program. nil: no such store is opened.
 	Foreign func(ctx context.Context, source ipc.Foreign, passphrase secret.String) (ForeignStore, error)
 	// AWS returns calls that are signed with a long-lived key.
-	AWS    func(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (AWS, error)
+	AWS func(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (AWS, error)
+	// Session returns calls that are signed with temporary credentials.
+	Session func(to ipc.AWS, session credproc.Credentials) (IAM, error)
 	Now    func() time.Time
 	Limits Limits // zero = DefaultLimits
 }
@@ -146,6 +150,22 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 		return with(ctx, op, params, w.recover)
 	case ipc.OpUnlock:
 		return with(ctx, op, params, w.unlock)
+	case ipc.OpSeal:
+		return with(ctx, op, params, w.seal)
+	case ipc.OpCreateKey:
+		return with(ctx, op, params, w.createKey)
+	case ipc.OpSealedKey:
+		return with(ctx, op, params, w.sealedKey)
+	case ipc.OpStoreKey:
+		return with(ctx, op, params, w.storeKey)
+	case ipc.OpVerifyKey:
+		return with(ctx, op, params, w.verifyKey)
+	case ipc.OpListKeys:
+		return with(ctx, op, params, w.listKeys)
+	case ipc.OpSetKeyStatus:
+		return with(ctx, op, params, w.setKeyStatus)
+	case ipc.OpDeleteKey:
+		return with(ctx, op, params, w.deleteKey)
 	case ipc.OpForeignList:
 		return with(ctx, op, params, w.foreignList)
 	case ipc.OpForeignKey:

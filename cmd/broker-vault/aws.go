@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"credbroker/credproc"
 	"credbroker/internal/awsapi"
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
@@ -21,6 +22,23 @@ var _ vault.AWS = caller{}
 
 // dialAWS returns calls that are signed with a long-lived key.
 func dialAWS(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (vault.AWS, error) {
+	client, err := reach(to)
+	if err != nil {
+		return nil, err
+	}
+	return caller{client.LongLived(awsapi.Keys{AccessKeyID: accessKeyID, Secret: secretAccessKey})}, nil
+}
+
+// dialIAM returns calls that are signed with temporary credentials.
+func dialIAM(to ipc.AWS, session credproc.Credentials) (vault.IAM, error) {
+	client, err := reach(to)
+	if err != nil {
+		return nil, err
+	}
+	return caller{client.Temporary(session)}, nil
+}
+
+func reach(to ipc.AWS) (*awsapi.Client, error) {
 	client, err := awsapi.New(awsapi.Options{
 		Region:         to.Region,
 		Partition:      to.Partition,
@@ -37,7 +55,7 @@ func dialAWS(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (vau
 	if err != nil {
 		return nil, awsError(err)
 	}
-	return caller{client.LongLived(awsapi.Keys{AccessKeyID: accessKeyID, Secret: secretAccessKey})}, nil
+	return client, nil
 }
 
 // GetCallerIdentity implements vault.AWS.
@@ -74,6 +92,47 @@ func (c caller) GetSessionToken(ctx context.Context, in vault.SessionToken) (jso
 	return document, nil
 }
 
+// GetUser implements vault.IAM.
+func (c caller) GetUser(ctx context.Context) error {
+	_, err := c.api.GetUser(ctx, "")
+	return awsError(err)
+}
+
+// ListAccessKeys implements vault.IAM.
+func (c caller) ListAccessKeys(ctx context.Context, userName string) ([]ipc.KeyState, error) {
+	found, err := c.api.ListAccessKeys(ctx, userName)
+	keys := make([]ipc.KeyState, 0, len(found))
+	for _, k := range found {
+		keys = append(keys, ipc.KeyState{AccessKeyID: k.AccessKeyID, Active: k.Active, CreateDate: k.CreateDate})
+	}
+	return keys, awsError(err)
+}
+
+// LastUsed implements vault.IAM.
+func (c caller) LastUsed(ctx context.Context, key *ipc.KeyState) error {
+	use, err := c.api.GetAccessKeyLastUsed(ctx, key.AccessKeyID)
+	if err == nil && !use.Date.IsZero() {
+		key.LastUsed, key.ServiceName, key.Region = &use.Date, use.ServiceName, use.Region
+	}
+	return awsError(err)
+}
+
+// CreateAccessKey implements vault.IAM.
+func (c caller) CreateAccessKey(ctx context.Context, userName string) (string, secret.String, error) {
+	key, err := c.api.CreateAccessKey(ctx, userName)
+	return key.AccessKeyID, key.SecretAccessKey, awsError(err)
+}
+
+// UpdateAccessKey implements vault.IAM.
+func (c caller) UpdateAccessKey(ctx context.Context, userName, accessKeyID string, active bool) error {
+	return awsError(c.api.UpdateAccessKey(ctx, userName, accessKeyID, active))
+}
+
+// DeleteAccessKey implements vault.IAM.
+func (c caller) DeleteAccessKey(ctx context.Context, userName, accessKeyID string) error {
+	return awsError(c.api.DeleteAccessKey(ctx, userName, accessKeyID))
+}
+
 // awsError returns err, or nil, as vault knows it.
 func awsError(err error) error {
 	if err == nil {
@@ -81,7 +140,7 @@ func awsError(err error) error {
 	}
 	var e *awsapi.Error
 	if errors.As(err, &e) {
-		return &vault.AWSError{Code: ipc.Code(e.Code), Message: e.Error(), Hint: e.Hint(), Sent: e.Sent}
+		return &vault.AWSError{Code: ipc.Code(e.Code), Message: e.Error(), Hint: e.Hint(), Sent: e.Sent, Refused: e.Refused()}
 	}
 	return &vault.AWSError{Code: ipc.CodeAWSFailed, Message: err.Error(), Sent: true}
 }

@@ -85,6 +85,10 @@ func (e *Error) Hint() string {
 	return ""
 }
 
+// Refused reports that AWS itself answered, and did not do what it was asked
+// for. A failure of AWS's own (HTTP 5xx) may come after it was done.
+func (e *Error) Refused() bool { return e.AWSCode != "" && e.HTTPStatus > 0 && e.HTTPStatus < 500 }
+
 // misconfigured is what New says of Options that cannot be.
 func misconfigured(err error) *Error {
 	return &Error{Code: codeConfig, Message: "reach AWS: " + err.Error()}

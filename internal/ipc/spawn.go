@@ -33,6 +33,11 @@ const drainTime = time.Second
 // maxStderr is how much of a worker's standard error is kept, in bytes.
 const maxStderr = 4 << 10
 
+// keyPlaces is how many profiles that share a key a limit allows for. A store
+// that needs all of its time for each call, and has more, is given up, and what
+// is not stored yet is stored by the next worker.
+const keyPlaces = 4
+
 // Limit returns how long a worker may live for op, dialogs not counted.
 func Limit(op string) time.Duration {
 	keychain, aws := 0, 0
@@ -45,6 +50,20 @@ func Limit(op string) time.Duration {
 		keychain, aws = 4, 2
 	case OpSessionToken, OpCallerIdentity, OpListMFADevices: // open, read
 		keychain, aws = 2, 1
+	case OpSetKeyStatus, OpDeleteKey: // open, read
+		keychain, aws = 2, 1
+	case OpVerifyKey: // open, read; STS, IAM
+		keychain, aws = 2, 2
+	case OpListKeys: // open, read; the list, the last use of each of two keys
+		keychain, aws = 2, 3
+	case OpSeal: // open, read, write, read back, clean up
+		keychain = 5
+	case OpStoreKey: // open, read the seal; for each of some places: write, read back, clean up
+		keychain = 2 + 3*keyPlaces
+	case OpCreateKey: // open, read the seal, read the key; as OpStoreKey; make the key, or delete it again
+		keychain, aws = 3+3*keyPlaces, 2
+	case OpSealedKey: // waits for a worker that may be writing
+		keychain = 1
 	// A foreign store may ask its user, whatever broker's own does.
 	case OpForeignList: // list
 		return DialogTime + KeychainTime + KillDelay
