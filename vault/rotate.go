@@ -31,6 +31,9 @@ func (w *Worker) signed(ctx context.Context, p ipc.IAMParams) (IAM, error) {
 		if err != nil {
 			return nil, &ipc.Error{Code: ipc.CodeProtocol, Message: "the session to sign with is malformed"}
 		}
+		if w.o.Session == nil {
+			return nil, errors.New("this worker signs with stored keys only")
+		}
 		return w.o.Session(p.AWS, session)
 	}
 	r, err := w.read(ctx, p.ItemParams)
@@ -247,10 +250,18 @@ func (w *Worker) verifyKey(ctx context.Context, p ipc.VerifyKeyParams) (any, err
 	if err != nil {
 		return nil, err
 	}
-	err = w.iam(ctx, api.GetUser)
-	// A policy may forbid it, or demand MFA: then IAM knows the key, too.
-	if e := wire(err); err != nil && e.Code != ipc.CodeAWSDenied && e.Code != ipc.CodeAWSExplicitDeny && e.Code != ipc.CodeAWSQuarantined {
+	if err := w.iam(ctx, api.GetUser); err != nil && !forbidden(err) {
 		return nil, fmt.Errorf("ask IAM whether it knows key %s: %w", p.AccessKeyID, err)
 	}
 	return done{}, nil
+}
+
+// forbidden reports whether a policy forbids a call, or demands MFA for it: then
+// AWS knows the key that it was signed with.
+func forbidden(err error) bool {
+	switch wire(err).Code {
+	case ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined:
+		return true
+	}
+	return false
 }

@@ -71,7 +71,7 @@ func hasDialog(params json.RawMessage) bool {
 // asks reports whether a store can show a dialog of its own.
 func asks(store ipc.Store) bool { return store.Backend != "file" && store.Backend != "wincred" }
 
-// Options are what a Worker is made of. All but Unlock, Foreign and Limits are
+// Options are what a Worker is made of. All but Unlock, Foreign, Session and Limits are
 // required.
 type Options struct {
 	// Open opens the store that a request names, and no other. With create it
@@ -84,10 +84,11 @@ type Options struct {
 	Foreign func(ctx context.Context, source ipc.Foreign, passphrase secret.String) (ForeignStore, error)
 	// AWS returns calls that are signed with a long-lived key.
 	AWS func(to ipc.AWS, accessKeyID string, secretAccessKey secret.String) (AWS, error)
-	// Session returns calls that are signed with temporary credentials.
+	// Session returns calls that are signed with temporary credentials. nil: no
+	// request may bring any.
 	Session func(to ipc.AWS, session credproc.Credentials) (IAM, error)
-	Now    func() time.Time
-	Limits Limits // zero = DefaultLimits
+	Now     func() time.Time
+	Limits  Limits // zero = DefaultLimits
 }
 
 // Worker carries out the operations of broker-vault. It keeps nothing between

@@ -34,6 +34,7 @@ type fakeAWS struct {
 	secret     secret.String
 	panics     bool
 	partitions []string // that calls were made in
+	iam        fakeIAM
 }
 
 func (f *fakeAWS) GetCallerIdentity(context.Context) (ipc.Identity, error) {
@@ -674,7 +675,7 @@ func TestP33NothingIsQuoted(t *testing.T) {
 func TestUnknownOp(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	_, err := b.run(t, "create-key", struct{}{})
+	_, err := b.run(t, "make-coffee", struct{}{})
 	if err == nil || err.Code != ipc.CodeProtocol || !strings.Contains(err.Message, "protocol 1") {
 		t.Errorf("%+v, want a protocol error that names the version", err)
 	}

@@ -77,7 +77,7 @@ func serve(in io.Reader, out io.Writer) error {
 	defer watchdog.Stop()
 
 	limits := vault.DefaultLimits()
-	worker, err := vault.New(vault.Options{Open: opener(limits.Call), Unlock: unlock, Foreign: foreignOpener(limits.Call), AWS: dialAWS, Now: time.Now, Limits: limits})
+	worker, err := vault.New(vault.Options{Open: opener(limits.Call), Unlock: unlock, Foreign: foreignOpener(limits.Call), AWS: dialAWS, Session: dialIAM, Now: time.Now, Limits: limits})
 	if err != nil {
 		return err
 	}

@@ -8,31 +8,6 @@ import (
 	"credbroker/internal/ipc"
 )
 
-// The exit statuses of broker. Scripts rely on them.
-const (
-	exitOK       = 0
-	exitError    = 1
-	exitUsage    = 2 // the command line
-	exitNoDaemon = 3 // no daemon, and none could be started
-	exitMFA      = 4 // an MFA code is needed or was not accepted
-	exitKeychain = 5 // the store of the keys
-	exitNoKey    = 6 // no such key or profile
-	exitRefused  = 7 // refused by policy
-	exitAWS      = 8 // AWS refused or is unreachable
-
-	exitExecFailed    = 125 // exec itself failed, before the child
-	exitExecNotRun    = 126 // the child's program cannot be executed
-	exitExecNotFound  = 127 // the child's program does not exist
-	exitInterrupted   = 130 // 128 + SIGINT
-	exitStatusSummary = `EXIT STATUS
-   0 ok, 1 error, 2 usage, 3 no daemon, 4 MFA code needed or not accepted,
-   5 keychain, 6 no such key or profile, 7 refused by policy, 8 AWS refused or
-   is unreachable`
-	execStatusSummary = `EXIT STATUS
-   the command's own, 128 + n if signal n ended it; 125 broker itself failed,
-   126 the command cannot be executed, 127 it does not exist, 2 usage`
-)
-
 // outcome is what a failure of one code means to a user.
 type outcome struct {
 	code   ipc.Code
@@ -331,6 +306,41 @@ var outcomes = []outcome{
 		ipc.CodeRoleDenied,
 		exitAWS, "AWS does not let the caller assume the role, and never says why: it may not exist, not trust the caller, want an external ID, MFA, or a newer MFA code",
 		"check role_arn and external_id of the profile, and the trust policy of the role",
+	},
+	{
+		ipc.CodeKeyGone,
+		exitAWS, "IAM does not have the access key any more: somebody has deleted it, or replaced it",
+		"store the key that took its place: broker add PROFILE --replace",
+	},
+	{
+		ipc.CodeKeyInactive,
+		exitAWS, "the access key is Inactive at IAM",
+		"make it active again in the IAM console, or store another: broker add PROFILE --replace",
+	},
+	{
+		ipc.CodeKeyQuota,
+		exitAWS, "the IAM user has two access keys, which is all that IAM allows; none was touched",
+		"find out who uses the other one, and delete it in the IAM console if nobody does",
+	},
+	{
+		ipc.CodeKeyInUse,
+		exitRefused, "something else uses an access key that was about to be taken out of use: it was left as it is",
+		"give whoever it is the new key first",
+	},
+	{
+		ipc.CodeKeyUnexplained,
+		exitRefused, "the IAM user has an access key that broker may not have made: it was left as it is",
+		"find out whose it is, and delete it in the IAM console if nobody uses it",
+	},
+	{
+		ipc.CodeKeyNotValid,
+		exitAWS, "AWS does not accept an access key that should work by now; the one that works was kept",
+		"look at both keys in the IAM console",
+	},
+	{
+		ipc.CodeNoRotation,
+		exitError, "no rotation of the key is under way",
+		"look for those that are: broker status",
 	},
 	{
 		ipc.CodeAWSKeyUnknown,

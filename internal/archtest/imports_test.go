@@ -19,7 +19,7 @@ var ours = map[string][]string{
 		"internal/desktop", "internal/ipc", "internal/paths", "internal/secret",
 	},
 	"cmd/broker-vault": {
-		"internal/awsapi", "internal/ipc", "internal/paths", "internal/secret",
+		"credproc", "internal/awsapi", "internal/ipc", "internal/paths", "internal/secret",
 		"vault", "vault/keychain",
 	},
 	"cmd/broker-sandbox": {"internal/atomicfile", "internal/fakeaws"},

@@ -27,6 +27,8 @@ var revealers = map[string]string{
 	"vault/keychain/passphrase_typed.go": "derives the password of the file store",
 	"vault/put.go":                       "checks the form of a key before it is stored",
 	"vault/record.go":                    "writes the record that the store keeps",
+	"vault/rotate.go":                    "checks the form of a new key, and that an item has it",
+	"vault/seal.go":                      "seals a new key until it is stored",
 }
 
 // plainFields are the files, or directories, whose structs may hold a secret

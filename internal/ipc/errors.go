@@ -56,6 +56,13 @@ const (
 	CodeNoProfile        Code = "no_profile"        // the profile exists nowhere
 	CodeKeyExists        Code = "key_exists"        // the profile has another key
 	CodeKeyInvalid       Code = "key_invalid"       // the key is not one that broker stores
+	CodeKeyGone          Code = "key_gone"          // IAM does not have the key any more
+	CodeKeyInactive      Code = "key_inactive"      // the key is Inactive at IAM
+	CodeKeyQuota         Code = "key_quota"         // the user has two keys, which is all that IAM allows
+	CodeKeyInUse         Code = "key_in_use"        // something else uses a key that was to be taken out of use
+	CodeKeyUnexplained   Code = "key_unexplained"   // the user has a key that may be somebody else's
+	CodeKeyNotValid      Code = "key_not_valid"     // AWS does not accept a key that it has made, or that is to remain
+	CodeNoRotation       Code = "no_rotation"       // there is no rotation that could go on or back
 	CodeRefused          Code = "refused"           // refused by policy
 	CodeAWSUnreachable   Code = "aws_unreachable"   // no connection to AWS, or it broke
 	CodeAWSSlow          Code = "aws_slow"          // connected, and no whole answer came in time
