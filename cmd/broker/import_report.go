@@ -28,8 +28,9 @@ type importReport struct {
 
 // otherSource is a source that was not asked for.
 type otherSource struct {
-	From  string `json:"from"`
-	Where string `json:"where"`
+	From    string `json:"from"`
+	Where   string `json:"where"`
+	Command string `json:"command"` // that takes it over
 }
 
 // enter adds a key to the report and tells of it.
@@ -113,8 +114,7 @@ func (r *importing) partial(ctx context.Context) error {
 	for _, err := range r.errs {
 		report(r.a.stderr, err)
 	}
-	_, status := failure(r.worst)
-	return &statusError{status, &ipc.Error{
+	return &statusError{exitStatusOf(r.worst), &ipc.Error{
 		Code:    asCoded(r.worst).Code,
 		Message: fmt.Sprintf("import: %d of %d keys are not stored, and their source is as it was", r.failed, len(r.report.Keys)),
 		Hint:    "correct that, then import again, which takes only the rest: " + r.o.again(strings.Join(r.o.profiles, " ")),
@@ -134,7 +134,10 @@ func (r *importing) tell() {
 		a.printf("there is no key to import\n")
 	}
 	for _, other := range r.report.Others {
-		a.printf("also found: %s: broker import --from %s\n", other.Where, other.From)
+		a.printf("also found: %s: %s\n", other.Where, other.Command)
+	}
+	if r.kind.after != "" && !r.o.dryRun && len(r.profiles()) > 0 {
+		a.printf("%s\n", r.kind.after)
 	}
 	if !r.o.dryRun && len(r.profiles()) > 0 {
 		a.printf("the secrets were held elsewhere: rotate the keys. Make a new key in the IAM console, store it\n" +
@@ -154,7 +157,7 @@ func (r *importing) others() []otherSource {
 			continue
 		}
 		if where := kind.found(r.a); where != "" {
-			others = append(others, otherSource{kind.name, where})
+			others = append(others, otherSource{kind.name, where, kind.command})
 		}
 	}
 	return others

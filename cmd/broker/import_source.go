@@ -20,15 +20,20 @@ type sourceKind struct {
 	inherits bool
 	// found says where a source of this kind is, for who did not ask for it; ""
 	// is nowhere. It reads no secret, starts nothing and asks nobody.
-	found func(a *app) string
-	open  func(a *app, o importOptions, config *awsconfig.Config) (importSource, error)
+	found   func(a *app) string
+	command string // that takes such a source over
+	after   string // what the user has to do with the source in the end, or ""
+	open    func(a *app, o importOptions, config *awsconfig.Config) (importSource, error)
 }
 
 // importKinds are the sources, in the order of --help.
 func importKinds() []sourceKind {
 	return []sourceKind{
-		{name: "file", open: openFileSource},
-		{name: "env", open: openEnvSource, found: foundEnv},
+		{name: "file", command: "broker import", open: openFileSource},
+		{
+			name: "env", command: "broker import PROFILE --from env", open: openEnvSource, found: foundEnv,
+			after: "remove the variables where your shell sets them: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY",
+		},
 	}
 }
 

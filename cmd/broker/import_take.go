@@ -191,12 +191,16 @@ func endsImport(err error) bool {
 // fail counts a key that is not stored.
 func (r *importing) fail(c candidate, err error) {
 	err = fmt.Errorf("import the key of profile %s, %s: %w", c.profile, c.where, err)
-	_, status := failure(err)
-	if _, worst := failure(r.worst); r.worst == nil || status > worst {
+	if r.worst == nil || exitStatusOf(err) > exitStatusOf(r.worst) {
 		r.worst = err
 	}
 	r.failed++
 	r.errs = append(r.errs, err)
+}
+
+func exitStatusOf(err error) int {
+	_, status := failure(err)
+	return status
 }
 
 // progress says on a terminal which of many keys is under way.
