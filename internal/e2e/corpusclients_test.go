@@ -37,6 +37,7 @@ type question struct {
 	Op       string            `json:"op"`
 	Env      map[string]string `json:"env,omitempty"`
 	Endpoint string            `json:"endpoint,omitempty"`
+	Region   string            `json:"region,omitempty"` // for profiles that have none
 	Profiles []string          `json:"profiles,omitempty"`
 	Commands [][]string        `json:"commands,omitempty"`
 }
@@ -82,7 +83,7 @@ func runAsCorpusClient() bool {
 		var r reply
 		for _, profile := range q.Profiles {
 			id := identity{Profile: profile}
-			if err := id.ask(q.Endpoint); err != nil {
+			if err := id.ask(q); err != nil {
 				id.Error = err.Error()
 			}
 			r.Identities = append(r.Identities, id)
@@ -93,21 +94,21 @@ func runAsCorpusClient() bool {
 	}
 }
 
-func (id *identity) ask(endpoint string) error {
+func (id *identity) ask(q question) error {
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(id.Profile))
 	if err != nil {
 		return err
 	}
 	if cfg.Region == "" {
-		cfg.Region = "us-east-1"
+		cfg.Region = q.Region
 	}
 	creds, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return err
 	}
 	id.AccessKeyID = creds.AccessKeyID
-	out, err := sts.NewFromConfig(cfg, func(o *sts.Options) { o.BaseEndpoint = &endpoint }).GetCallerIdentity(ctx, nil)
+	out, err := sts.NewFromConfig(cfg, func(o *sts.Options) { o.BaseEndpoint = &q.Endpoint }).GetCallerIdentity(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,8 @@ in a process of its own, which is forked from this one: it starts as fresh as a
 program does, without the second that importing takes.
 
   {"op": "read"}                                  what botocore has parsed
-  {"op": "sdk", "endpoint": E, "profiles": [P]}   who boto3 is as each profile
+  {"op": "sdk", "endpoint": E, "region": R,
+   "profiles": [P]}                               who boto3 is as each profile
   {"op": "cli", "commands": [[word]]}             the AWS CLI, run for each
 
 "env" in a request is added to the environment. The first line is written
@@ -62,7 +63,7 @@ def sdk(request):
     for profile in request["profiles"]:
         try:
             session = core.session.Session(profile=profile)
-            region = session.get_config_variable("region") or "us-east-1"
+            region = session.get_config_variable("region") or request["region"]
             options = {"region_name": region, "endpoint_url": request["endpoint"]}
             if VERSIONS["boto3"]:
                 client = boto3.Session(botocore_session=session).client("sts", **options)
