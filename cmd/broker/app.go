@@ -108,6 +108,7 @@ func (a *app) cli(commands []*cli.Command) *cli.App {
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		newInitCommand(a), newAddCommand(a), newImportCommand(a), newRemoveCommand(a), newListCommand(a),
+		newWireCommand(a), newUnwireCommand(a),
 		newExecCommand(a), newExportCommand(a), newMFACommand(a), newStatusCommand(a), newExplainCommand(a),
 		newLockCommand(a), newUnlockCommand(a), newRecoverCommand(a),
 		newConfigCommand(a), newDoctorCommand(a), newHelperCommand(a), newVersionCommand(a),

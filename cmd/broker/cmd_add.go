@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,6 +24,7 @@ type addOptions struct {
 	noMFA     bool
 	noVerify  bool
 	replace   bool
+	wire      bool
 	json      bool
 }
 
@@ -30,11 +32,12 @@ func newAddCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "add",
 		Usage:     "store a long-lived access key",
-		UsageText: "broker add PROFILE [--csv FILE [--user NAME] | --stdin | --from-env]\n                   [--mfa-serial ARN | --no-mfa] [--replace] [--no-verify] [--json]",
+		UsageText: "broker add PROFILE [--csv FILE [--user NAME] | --stdin | --from-env]\n                   [--mfa-serial ARN | --no-mfa] [--replace] [--wire] [--no-verify]\n                   [--json]",
 		Description: about(`Asks for the key on the terminal, or reads it from the console's CSV file, from
 standard input (access key ID, newline, secret) or from AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY. AWS is asked whose key it is before it is stored, and
-which MFA devices its user has.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),
+which MFA devices its user has. With --wire the profile is sent to broker in the
+same run, as broker wire does; the key stays stored if that fails.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),
 		Flags: []cli.Flag{
 			namedProfileFlag(),
 			&cli.StringFlag{Name: "csv", Usage: "read the console's key `FILE`"},
@@ -45,6 +48,7 @@ which MFA devices its user has.`, "broker add dev --csv ~/Downloads/ann_accessKe
 			switchFlag("no-mfa", "make sessions without an MFA code"),
 			switchFlag("no-verify", "store without asking AWS"),
 			switchFlag("replace", "take the place of another key of the profile"),
+			switchFlag("wire", "send the profile to broker, in ~/.aws/config"),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -55,7 +59,7 @@ which MFA devices its user has.`, "broker add dev --csv ~/Downloads/ann_accessKe
 			return a.add(c.Context, addOptions{
 				profile: profile, csv: c.String("csv"), user: c.String("user"), stdin: c.Bool("stdin"), fromEnv: c.Bool("from-env"),
 				mfaSerial: c.String("mfa-serial"), noMFA: c.Bool("no-mfa"),
-				noVerify: c.Bool("no-verify"), replace: c.Bool("replace"), json: c.Bool("json"),
+				noVerify: c.Bool("no-verify"), replace: c.Bool("replace"), wire: c.Bool("wire"), json: c.Bool("json"),
 			})
 		},
 	}
@@ -87,6 +91,11 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if o.wire { // before the secret is asked for
+		if err := a.checkWire(o.profile); err != nil {
+			return err
+		}
+	}
 	if err := secret.HideProcess(); err != nil {
 		return err
 	}
@@ -111,7 +120,7 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 // added says what is stored and what comes next.
 func (a *app) added(ctx context.Context, o addOptions, key ipc.Key) error {
 	if o.json {
-		return a.printJSON(key)
+		return a.addedJSON(ctx, o, key)
 	}
 	a.printf("stored %s of %s for profile %s\n", key.AccessKeyID, orText(key.ARN, "an unverified owner"), key.Profile)
 	switch {
@@ -125,25 +134,27 @@ func (a *app) added(ctx context.Context, o addOptions, key ipc.Key) error {
 			return err
 		}
 	}
-	return a.printNextAfterAdd(key.Profile)
+	if !o.wire {
+		a.printNextAfterAdd(key.Profile)
+		return nil
+	}
+	e, result, err := a.wireAdded(ctx, key.Profile)
+	if err == nil {
+		a.printWired(e, result, true)
+	}
+	return err
 }
 
-// printNextAfterAdd prints the lines that send a profile to broker, or how to
-// use it if they are there.
-func (a *app) printNextAfterAdd(profile string) error {
-	wiring, err := a.wiring(profile)
-	switch {
-	case err != nil:
-		a.printf("next: broker exec %s -- aws sts get-caller-identity\n", profile)
-	case wiring.ours:
-		a.printf("next: aws sts get-caller-identity --profile %s\n", profile)
-	default:
-		a.printf("next: %s\n", wiring.act)
-		for _, line := range wiring.lines {
-			a.printf("%s\n", line)
-		}
+// addedJSON is added for scripts. What wire did is beside the key.
+func (a *app) addedJSON(ctx context.Context, o addOptions, key ipc.Key) error {
+	if !o.wire {
+		return a.printJSON(key)
 	}
-	return nil
+	_, result, err := a.wireAdded(ctx, key.Profile)
+	return errors.Join(a.printJSON(struct {
+		ipc.Key
+		Wire wireResult `json:"wire"`
+	}{key, result}), err)
 }
 
 func orText(text, otherwise string) string {

@@ -133,26 +133,23 @@ func (d *doctor) checkHelper(p awsconfig.Profile) {
 	}
 	f := finding{Level: levelProblem, Profile: p.Name}
 	exe, err := os.Executable()
-	lasting, lerr := d.program()
-	if lerr != nil {
-		lasting = exe
-	}
+	_, lerr := d.program()
 	_, versioned := releasedAt(program, d.places.Home)
 	switch {
 	case !filepath.IsAbs(program):
 		f.Message = fmt.Sprintf("profile %s runs %s, which is looked for in PATH: what runs there differs between a shell and a desktop", p.Name, program)
-		f.Hint = "write its absolute path"
+		f.Hint = "write the path of this one: broker wire " + p.Name
 	case gone(program):
 		f.Message = fmt.Sprintf("profile %s runs %s, which is not there", p.Name, program)
-		f.Hint = "write the path of this one: " + lasting
+		f.Hint = "write the path of this one: broker wire " + p.Name
 	case err == nil && !samePath(program, exe):
 		f.Level = levelNote
 		f.Message = fmt.Sprintf("profile %s runs %s, and this is %s", p.Name, program, exe)
-		f.Hint = "if they are of different releases, write the path of the newer one"
+		f.Hint = "if this is the newer one, write its path: broker wire " + p.Name
 	case versioned && lerr == nil:
 		f.Level = levelNote
 		f.Message = fmt.Sprintf("profile %s runs %s, a path that ends with the next upgrade", p.Name, program)
-		f.Hint = "write the path that stays: " + lasting
+		f.Hint = "write the path that stays: broker wire " + p.Name
 	default:
 		return
 	}

@@ -35,11 +35,7 @@ func (a *app) sharedConfig(serves ipc.Serves) (*awsconfig.Config, error) {
 		{"AWS_SHARED_CREDENTIALS_FILE", files.Credentials, serves.AWSCredentialsFile},
 	} {
 		if !samePath(pair.caller, pair.daemon) {
-			return nil, &ipc.Error{
-				Code:    ipc.CodeRefused,
-				Message: fmt.Sprintf("the child would read %s, but brokerd reads %s", pair.caller, pair.daemon),
-				Hint:    "unset " + pair.variable + " or set it to that file, or name yours in [aws] of broker's config",
-			}
+			return nil, otherFile("the child would read", pair.variable, pair.caller, pair.daemon)
 		}
 	}
 	return awsconfig.Load(files)
@@ -66,7 +62,7 @@ func (a *app) checkOutranked(config *awsconfig.Config, profile string) error {
 	}
 	hint := "remove the section [%s] from that file once its key is stored: broker add %[1]s"
 	if !strings.HasPrefix(key, "aws_") { // no key pair: a role, for one
-		hint = "move what stands in the section [%s] to its profile in the AWS config, or hand credentials over: broker exec --mode env %[1]s"
+		hint = "put it out of use, so that every SDK asks broker: broker wire %s"
 	} else if keys, err := a.storedKeys(); err == nil && keys[profile] != "" {
 		hint = "its key is stored: remove the section [%s] from that file, or hand credentials over: broker exec --mode env %[1]s"
 	}
