@@ -102,11 +102,16 @@ func RenameNew(from, to string) error {
 	return nil
 }
 
-// renameNew is RenameNew relative to two directories. What cannot rename so, as
-// NFS cannot, can give a file a second name, which never takes the place of
-// another; a crash before the first one is gone leaves both.
+// renameNew is RenameNew relative to two directories.
 func renameNew(fromDir int, from string, toDir int, to string) error {
-	err := renameExcl(fromDir, from, toDir, to)
+	return renameBy(renameExcl, fromDir, from, toDir, to)
+}
+
+// renameBy does what renameNew does where the file system can in one step. One
+// that cannot, as NFS, can give a file a second name, which never takes the place
+// of another; a crash before the first one is gone leaves both.
+func renameBy(rename func(int, string, int, string) error, fromDir int, from string, toDir int, to string) error {
+	err := rename(fromDir, from, toDir, to)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}

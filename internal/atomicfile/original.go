@@ -31,7 +31,8 @@ var ErrChanged = errors.New("it was changed meanwhile")
 // for one goroutine.
 type Original struct {
 	path string
-	file *os.File // nil if there was none
+	file *os.File    // nil if there was none
+	info fs.FileInfo // what file was
 	data []byte
 }
 
@@ -47,16 +48,18 @@ func Open(path string, limit int64) (*Original, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
-	err = fit(f)
-	var data []byte
+	o := &Original{path: path, file: f}
+	if o.info, err = f.Stat(); err == nil {
+		err = fit(f)
+	}
 	if err == nil {
-		data, err = content(f, limit)
+		o.data, err = content(f, limit)
 	}
 	if err != nil {
-		_ = f.Close() // only read from
-		return nil, err
+		o.Close()
+		return nil, bare(err)
 	}
-	return &Original{path: path, file: f, data: data}, nil
+	return o, nil
 }
 
 // content reads a file into one buffer of the right size: a buffer that grows
@@ -138,9 +141,16 @@ func (o *Original) inFolder(err error) error {
 	return fmt.Errorf("write in %s: %w", filepath.Dir(o.path), err)
 }
 
-// unchanged returns ErrChanged unless f is the original, and holds the same.
+// unchanged returns ErrChanged unless f is the original, as it was.
 func (o *Original) unchanged(f *os.File) error {
-	if err := o.alike(f); err != nil {
+	info, err := f.Stat()
+	if err != nil {
+		return bare(err)
+	}
+	if !os.SameFile(info, o.info) || info.Mode() != o.info.Mode() || !sameOwner(info, o.info) {
+		return ErrChanged
+	}
+	if err := fit(f); err != nil { // it may have a second name by now
 		return err
 	}
 	now, err := content(f, int64(len(o.data)))

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -148,16 +149,10 @@ func (o *Original) stands(dir int, name string) error {
 	return o.unchanged(f)
 }
 
-// alike returns ErrChanged unless f is the same file, with the same owner and mode.
-func (o *Original) alike(f *os.File) error {
-	var was, is unix.Stat_t
-	if err := errors.Join(unix.Fstat(int(o.file.Fd()), &was), unix.Fstat(int(f.Fd()), &is)); err != nil {
-		return err
-	}
-	if was.Dev != is.Dev || was.Ino != is.Ino || was.Uid != is.Uid || was.Gid != is.Gid || was.Mode != is.Mode {
-		return ErrChanged
-	}
-	return fitStat(&is)
+// sameOwner reports whether two files have the same owner and group.
+func sameOwner(a, b fs.FileInfo) bool {
+	one, two := a.Sys().(*syscall.Stat_t), b.Sys().(*syscall.Stat_t) //nolint:errcheck // what Stat returns here
+	return one.Uid == two.Uid && one.Gid == two.Gid
 }
 
 // dress gives a new file the group, attributes and mode of the original, in this
@@ -167,17 +162,18 @@ func (o *Original) dress(f *os.File) error {
 	if o.file == nil {
 		return f.Chmod(0o600)
 	}
-	var was, is unix.Stat_t
-	if err := errors.Join(unix.Fstat(int(o.file.Fd()), &was), unix.Fstat(int(f.Fd()), &is)); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return err
 	}
-	if was.Uid != is.Uid || was.Gid != is.Gid {
-		if err := unix.Fchown(int(f.Fd()), int(was.Uid), int(was.Gid)); err != nil {
-			return fmt.Errorf("give the new file to owner %d and group %d: %w", was.Uid, was.Gid, err)
+	was := o.info.Sys().(*syscall.Stat_t) //nolint:errcheck // what Stat returns here
+	if !sameOwner(info, o.info) {
+		if err := f.Chown(int(was.Uid), int(was.Gid)); err != nil {
+			return fmt.Errorf("give the new file to owner %d and group %d: %w", was.Uid, was.Gid, bare(err))
 		}
 	}
 	if err := keepAttributes(int(o.file.Fd()), int(f.Fd())); err != nil {
 		return err
 	}
-	return unix.Fchmod(int(f.Fd()), uint32(was.Mode)&0o7777) //nolint:unconvert // its type differs between platforms
+	return f.Chmod(o.info.Mode())
 }
