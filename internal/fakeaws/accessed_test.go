@@ -42,8 +42,9 @@ func TestServicesLastAccessed(t *testing.T) {
 	ann, session := r.key("ann"), r.session("ann")
 	const arn = "arn:aws:iam::111122223333:user/ann"
 	minted := r.Now()
-	r.arnOf(r.assume(session, "dev").Assumed.identity()) // the role's, but for the assuming
+	role := r.assume(session, "dev").Assumed.identity()
 	r.clock.advance(time.Minute)
+	r.arnOf(role) // use by the role, not by ann
 	r.call(session, nil, "GetUser", "UserName", "ann")
 	id := r.generate(r.key("bob"), arn)
 

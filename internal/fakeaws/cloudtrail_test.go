@@ -175,6 +175,21 @@ func TestEventsAreLate(t *testing.T) {
 	}
 }
 
+// Each account has events of its own.
+func TestLookupEventsOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.set("last_used_lag=0s")
+	audit := r.assume(r.key("ann"), "audit").Assumed.identity()
+	r.arnOf(audit)
+	if got := r.look(audit, "us-east-1", "{}").names(); !slices.Equal(got, []string{"GetCallerIdentity"}) {
+		t.Errorf("the other account has %v", got)
+	}
+	if got := r.look(r.key("ann"), "us-east-1", "{}").names(); !slices.Equal(got, []string{"AssumeRole"}) {
+		t.Errorf("the account has %v", got)
+	}
+}
+
 func TestLookupEventsInPages(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -245,9 +260,9 @@ func TestLookupEventsIsThrottled(t *testing.T) {
 	call(ann, "us-east-1", false)
 	call(ann, "eu-west-1", true)
 	call(audit, "us-east-1", true) // another account
-	r.clock.advance(400 * time.Millisecond)
+	r.clock.advance(900 * time.Millisecond)
 	call(ann, "us-east-1", false) // another second of the clock, but not a second later
-	r.clock.advance(600 * time.Millisecond)
+	r.clock.advance(100 * time.Millisecond)
 	call(ann, "us-east-1", true)
 }
 

@@ -96,6 +96,42 @@ func TestDenyByTokenIssueTimeInWholeSeconds(t *testing.T) {
 	r.refused(session, "GetUser", "UserName", "ann")
 }
 
+// A long-lived key says nothing of MFA, so that Bool does not catch it; a code in
+// the request speaks for it.
+func TestMFAConditions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	assume := []string{"RoleArn", roleARN("dev"), "RoleSessionName", "work"}
+	code := func() []string {
+		return append(assume, "SerialNumber", r.serial("ann"), "TokenCode", r.freshCode("ann"))
+	}
+	for _, tt := range []struct {
+		operator, value       string
+		key, code, plain, mfa bool // whether each is denied
+	}{
+		{"Bool", "false", false, false, true, false},
+		{"BoolIfExists", "false", true, false, true, false},
+		{"Bool", "true", false, true, false, true},
+	} {
+		ann, plain, session := r.key("ann"), r.plainSession("ann"), r.session("ann")
+		r.call(r.key("bob"), nil, "PutUserPolicy", "UserName", "ann", "PolicyName", "MFA", "PolicyDocument",
+			`{"Statement":{"Effect":"Deny","Action":"sts:AssumeRole","Resource":"*","Condition":{"`+tt.operator+`":{"aws:MultiFactorAuthPresent":"`+tt.value+`"}}}}`)
+		for _, c := range []struct {
+			name   string
+			who    identity
+			params []string
+			denied bool
+		}{
+			{"key", ann, assume, tt.key}, {"key and code", ann, code(), tt.code}, {"session", plain, assume, tt.plain}, {"session with MFA", session, assume, tt.mfa},
+		} {
+			if a := r.do(ask{who: c.who, params: params("AssumeRole", c.params...)}); (a.code == codeAccessDenied) != c.denied {
+				t.Errorf("%s %s, %s: %d %s", tt.operator, tt.value, c.name, a.status, a.message)
+			}
+		}
+		r.call(r.key("bob"), nil, "DeleteUserPolicy", "UserName", "ann", "PolicyName", "MFA")
+	}
+}
+
 func TestPutUserPolicyRefusals(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -140,13 +140,14 @@ func (s *Server) permitLocked(c *call, action string, on target, mfa bool) *apiE
 
 // contextOf returns the condition keys of a request. Those of temporary
 // credentials are absent for a long-lived key, unless the request brings a code.
+// AWS counts in whole seconds.
 func contextOf(c *call, mfa bool) map[string]string {
 	context := map[string]string{
 		keyTime:     c.now.Format(time.RFC3339),
 		keyUserName: c.who.user.UserName,
 	}
 	if ses := c.who.session; ses != nil {
-		context[keyIssued] = ses.issued.Truncate(time.Second).Format(time.RFC3339)
+		context[keyIssued] = ses.issued.Format(time.RFC3339)
 	}
 	if mfa || c.who.session != nil {
 		context[keyMFA] = strconv.FormatBool(mfa)
