@@ -36,6 +36,17 @@ DESCRIPTION:
    broker mfa "$(broker-sandbox code --endpoint URL)"
 `
 
+const accountHelp = `NAME:
+   broker-sandbox account - print the account as JSON, with the keys that it has now
+
+USAGE:
+   broker-sandbox account --endpoint URL
+
+DESCRIPTION:
+   The document of "broker-sandbox serve", with the access keys that were made
+   since, with their status, and without those that were deleted.
+`
+
 const logHelp = `NAME:
    broker-sandbox log - print the requests that the account has seen
 
@@ -152,6 +163,29 @@ func (c *client) do(ctx context.Context, method, path string, params any) (io.Re
 		return nil, fmt.Errorf("ask the sandbox: %s; %s is not a broker-sandbox", resp.Status, c.base)
 	}
 	return nil, errors.New(refused.Error)
+}
+
+func (a *app) account(ctx context.Context, args []string) error {
+	set := a.options("account", accountHelp)
+	connect := endpointFlag(set)
+	if err := set.parseNone(args); err != nil {
+		return err
+	}
+	c, err := connect()
+	if err != nil {
+		return err
+	}
+	body, err := c.do(ctx, http.MethodGet, "account", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var document json.RawMessage
+	if err := json.NewDecoder(body).Decode(&document); err != nil {
+		return fmt.Errorf("read the account: %w", err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\n", document)
+	return err
 }
 
 func (a *app) code(ctx context.Context, args []string) error {

@@ -30,17 +30,19 @@ const help = `NAME:
 
 USAGE:
    broker-sandbox serve [--listen 127.0.0.1:0] [--tls] [--partition P] [--ready-file F]
-   broker-sandbox code  --endpoint URL [--serial S]
-   broker-sandbox log   --endpoint URL [--json] [--follow]
-   broker-sandbox set   --endpoint URL KNOB=VALUE...
-   broker-sandbox reset --endpoint URL
+   broker-sandbox account --endpoint URL
+   broker-sandbox code    --endpoint URL [--serial S]
+   broker-sandbox log     --endpoint URL [--json] [--follow]
+   broker-sandbox set     --endpoint URL KNOB=VALUE...
+   broker-sandbox reset   --endpoint URL
 
 COMMANDS:
-   serve  serve STS, IAM and CloudTrail until SIGINT or SIGTERM; print the account as JSON
-   code   print the next unused code of a pretend phone
-   log    print the requests that the account has seen
-   set    turn knobs: make the account slow, broken, strict or late
-   reset  put all knobs and keys back and empty the log
+   serve    serve STS, IAM and CloudTrail until SIGINT or SIGTERM; print the account as JSON
+   account  print the account as JSON, with the keys that it has now
+   code     print the next unused code of a pretend phone
+   log      print the requests that the account has seen
+   set      turn knobs: make the account slow, broken, strict or late
+   reset    put all knobs and keys back and empty the log
 
 "broker-sandbox COMMAND --help" tells the options of a command. They may stand
 anywhere on the line.
@@ -64,11 +66,12 @@ type command func(a *app, ctx context.Context, args []string) error
 
 func commands() map[string]command {
 	return map[string]command{
-		"serve": (*app).serve,
-		"code":  (*app).code,
-		"log":   (*app).log,
-		"set":   (*app).set,
-		"reset": (*app).reset,
+		"serve":   (*app).serve,
+		"account": (*app).account,
+		"code":    (*app).code,
+		"log":     (*app).log,
+		"set":     (*app).set,
+		"reset":   (*app).reset,
 	}
 }
 

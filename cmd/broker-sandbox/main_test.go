@@ -178,6 +178,10 @@ func checkCommands(t *testing.T, acc account) {
 	want(append([]string{"set", "totp_step=100ms"}, at...), exitOK, "")
 	want(append([]string{"code"}, at...), exitOK, `\d{6}\n`)
 	want(append([]string{"code", "--serial", acc.Users[1].Devices[1].SerialNumber}, at...), exitOK, `\d{6}\n`)
+	want(append([]string{"account"}, at...), exitOK, `\{"endpoint":"`+acc.Endpoint+`","accountId":"111122223333","users":\[.*"accessKeyId":"`+
+		acc.Users[0].AccessKeys[0].AccessKeyID+`".*\n`)
+	want(append([]string{"set", "key." + acc.Users[0].AccessKeys[0].AccessKeyID + "=deleted"}, at...), exitOK, "")
+	want(append([]string{"account"}, at...), exitOK, `.*"userName":"ann","arn":"[^"]*","accessKeys":\[\],.*\n`)
 	want(append([]string{"code", "--serial", "arn:nobody"}, at...), exitError, "")
 	want(append([]string{"log"}, at...), exitOK, "")
 
@@ -233,6 +237,8 @@ func TestUsageErrors(t *testing.T) {
 		{"set --endpoint http://127.0.0.1:1", "set: no KNOB=VALUE given"},
 		{"set --knob", "set: flag provided but not defined: -knob"},
 		{"set now=+1m", "set: --endpoint is required"},
+		{"account", "account: --endpoint is required"},
+		{"account x --endpoint http://127.0.0.1:1", `account: unexpected argument "x"`},
 		{"reset all", `reset: unexpected argument "all"`},
 		{"reset", "reset: --endpoint is required"},
 	} {
@@ -248,7 +254,7 @@ func TestUsageErrors(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, line := range []string{"--help", "-h", "help", "serve --help", "code -h", "log --help", "set --help", "reset --help"} {
+	for _, line := range []string{"--help", "-h", "help", "serve --help", "account --help", "code -h", "log --help", "set --help", "reset --help"} {
 		got := run(t.Context(), strings.Fields(line)...)
 		if got.status != exitOK || got.stderr != "" || !strings.HasPrefix(got.stdout, "NAME:\n   broker-sandbox") {
 			t.Errorf("%s: %+v", line, got)
@@ -278,6 +284,8 @@ func TestErrors(t *testing.T) {
 		{[]string{"reset", "--endpoint", gone.URL}, `is "broker-sandbox serve" running?`},
 		{[]string{"log", "--endpoint", gone.URL}, `is "broker-sandbox serve" running?`},
 		{[]string{"code", "--endpoint", gone.URL}, `is "broker-sandbox serve" running?`},
+		{[]string{"account", "--endpoint", gone.URL}, `is "broker-sandbox serve" running?`},
+		{[]string{"account", "--endpoint", odd.URL}, "read the account: "},
 		{[]string{"code", "--endpoint", odd.URL}, "read the code: "},
 		{[]string{"log", "--endpoint", odd.URL}, "read the log: "},
 		{[]string{"serve", "--ready-file", filepath.Join(t.TempDir(), "none", "x")}, "write ready file: "},

@@ -19,6 +19,7 @@ import (
 //
 //	POST code   {"serialNumber":S}  →  {"code":"123456"}; waits for a code that was not shown yet
 //	GET  log    [?follow=1]         →  one Entry a line
+//	GET  account                    →  the document, as it is now
 //	POST set    ["KNOB=VALUE",…]    →  {}
 //	POST reset                      →  {}
 //
@@ -40,6 +41,8 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	case "GET log":
 		s.writeLog(w, r)
 		return
+	case "GET account":
+		result, err = s.controlAccount(r)
 	case "POST code":
 		result, err = s.controlCode(r)
 	case "POST set":
@@ -89,6 +92,14 @@ func writeControl(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // the client has gone: nobody is left to tell
+}
+
+func (s *Server) controlAccount(r *http.Request) (json.RawMessage, error) {
+	scheme := "http://"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	return s.Document(scheme+r.Host, "")
 }
 
 func (s *Server) controlCode(r *http.Request) (any, error) {

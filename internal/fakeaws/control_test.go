@@ -38,12 +38,19 @@ func TestControls(t *testing.T) {
 	}
 	r.call(r.key("ann"), nil, "GetCallerIdentity")
 	entry := asJSON(t, r.Log()[0])
+	r.newKey(r.key("ann"), "eve") // an account as it is now
+	entry += "\n" + asJSON(t, r.Log()[1])
+	document, err := r.Document("http://127.0.0.1:4566", "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name, method, path, body string
 		status                   int
 		want                     string
 	}{
 		{"log", "GET", "log", "", 200, entry},
+		{"account", "GET", "account", "", 200, strings.TrimSpace(string(document))},
 		{"code", "POST", "code", `{"serialNumber":"` + r.serial("bob") + `"}`, 200, `{"code":"` + code + `"}`},
 		{"code of a passkey", "POST", "code", `{"serialNumber":"` + r.serial("cleo") + `"}`, 400, `{"error":"show code of ` + r.serial("cleo") + `: a passkey has no codes"}`},
 		{"not JSON", "POST", "code", "now", 400, `{"error":"the request is not the JSON that this control takes"}`},

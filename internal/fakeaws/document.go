@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// The document is what broker-sandbox serve prints: all that a person or a
-// script needs to use the account. It is the one place where its secrets are
-// shown.
+// The document is what broker-sandbox serve and account print: all that a person
+// or a script needs to use the account. It is the one place where its secrets
+// are shown.
 type (
 	document struct {
 		Endpoint  string         `json:"endpoint"`
@@ -28,6 +28,7 @@ type (
 		AccessKeyID     string `json:"accessKeyId"`
 		SecretAccessKey string `json:"secretAccessKey"`
 		Status          string `json:"status"`
+		CreateDate      string `json:"createDate"`
 	}
 	documentDevice struct {
 		SerialNumber string `json:"serialNumber"`
@@ -43,13 +44,14 @@ type (
 	}
 )
 
-// Document returns the account as one line of JSON, secrets included. caFile may be empty.
+// Document returns the account as one line of JSON, secrets included, with the
+// keys that Users returns. caFile may be empty.
 func (s *Server) Document(endpoint, caFile string) ([]byte, error) {
 	d := document{Endpoint: endpoint, CAFile: caFile, AccountID: s.accountID, Users: []documentUser{}, Roles: []documentRole{}}
 	for _, u := range s.Users() {
 		du := documentUser{UserName: u.UserName, ARN: u.ARN, AccessKeys: []documentKey{}, Devices: []documentDevice{}}
 		for _, k := range u.AccessKeys {
-			du.AccessKeys = append(du.AccessKeys, documentKey{k.AccessKeyID, k.SecretAccessKey.Reveal(), k.Status})
+			du.AccessKeys = append(du.AccessKeys, documentKey{k.AccessKeyID, k.SecretAccessKey.Reveal(), k.Status, iamTime(k.CreateDate)})
 		}
 		for _, v := range u.Devices {
 			du.Devices = append(du.Devices, documentDevice{v.SerialNumber, v.TOTPSecret.Reveal()})

@@ -150,7 +150,7 @@ func TestDocument(t *testing.T) {
 	bob := mustUser(t, r, "bob")
 	for _, want := range []string{
 		`"userName":"ann","arn":"arn:aws:iam::111122223333:user/ann","accessKeys":[],"devices":[{"serialNumber":"arn:aws:iam::111122223333:mfa/ann","totpSecret":"`,
-		`"accessKeys":[{"accessKeyId":"` + bob.AccessKeys[0].AccessKeyID + `","secretAccessKey":"` + bob.AccessKeys[0].SecretAccessKey.Reveal() + `","status":"Active"}]`,
+		`"accessKeys":[{"accessKeyId":"` + bob.AccessKeys[0].AccessKeyID + `","secretAccessKey":"` + bob.AccessKeys[0].SecretAccessKey.Reveal() + `","status":"Active","createDate":"2026-02-02T05:06:07Z"}]`,
 		`{"serialNumber":"arn:aws:iam::111122223333:u2f/user/cleo/yubikey-R5TQ2YZXVBPMA"}`,
 		`{"roleName":"dev-external","roleArn":"arn:aws:iam::111122223333:role/dev-external","maxSessionDuration":3600,"trusts":"arn:aws:iam::111122223333:root","externalId":"tenant-42"}`,
 	} {
