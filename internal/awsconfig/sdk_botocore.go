@@ -3,15 +3,14 @@
 package awsconfig
 
 import (
-	"bytes"
+	"errors"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
-// How botocore reads: Python's configparser, strict, then shlex on the names of
-// sections. Seen with 1.43 on Python 3.11, and the same in awscli 2.9. Before
-// Python 3.11 a header ends at its first "]", since then at its last.
+// How botocore reads: Python's configparser, strict (parseBoto), then shlex on
+// the names of sections. Seen with 1.43 on Python 3.11, and the same in awscli
+// 2.9. Before Python 3.11 a header ends at its first "]", since then at its last.
 
 // readAsBotocore refuses both files when one is broken: nothing can be asked of
 // botocore then, whatever the profile.
@@ -71,130 +70,44 @@ func botocoreHeader(header string) (kind, name string, ok bool) {
 // botocoreSections returns the sections of a file, with what [DEFAULT] puts
 // into each; shared has the places of that.
 func botocoreSections(path string, data []byte, shared map[Pos]bool) ([]section, *Error) {
-	r := botocoreReader{path: path, index: map[string]int{}, current: -1}
-	if !utf8.Valid(data) {
-		return nil, errorAt(Pos{File: path}, CodeConfigBroken, "is not UTF-8")
+	f, err := parseBoto(path, data)
+	if err != nil {
+		refusal := &Error{Code: CodeConfigBroken, File: path, Message: err.Error()}
+		_ = errors.As(err, &refusal) // it is one
+		return nil, refusal
 	}
-	eachLine(data, r.line)
-	if r.err != nil {
-		return nil, r.err
-	}
-	for _, p := range r.defaults.props {
-		shared[p.pos] = true
-	}
-	for i := range r.list {
-		for _, p := range r.list[i].props {
-			if block, ok := strings.CutPrefix(p.value, "\n"); ok && !nestedOnly(block) {
-				return nil, errorAt(p.pos, CodeConfigBroken, `the block below %s has a line without "="`, printable(p.key))
+	var list []section
+	var defaults section
+	for i, s := range f.sections {
+		into := &defaults
+		if s.name != botoDefault {
+			list = append(list, section{name: s.name, line: s.line})
+			into = &list[len(list)-1]
+		}
+		for _, o := range f.below(i) {
+			p := prop{o.key, keptOption(o), Pos{path, o.line}}
+			into.put(p)
+			if into == &defaults {
+				shared[p.pos] = true
 			}
 		}
-		for _, p := range r.defaults.props {
-			if !slices.ContainsFunc(r.list[i].props, func(own prop) bool { return own.key == p.key }) {
-				r.list[i].props = append(r.list[i].props, p)
+	}
+	for i := range list {
+		own := len(list[i].props)
+		for _, p := range defaults.props {
+			if !slices.ContainsFunc(list[i].props[:own], func(o prop) bool { return o.key == p.key }) {
+				list[i].props = append(list[i].props, p)
 			}
 		}
 	}
-	return r.list, nil
+	return list, nil
 }
 
-func nestedOnly(block string) bool {
-	for line := range strings.SplitSeq(block, "\n") {
-		if strings.TrimSpace(line) != "" && !strings.Contains(line, "=") {
-			return false
-		}
+func keptOption(o botoOption) string {
+	if isSecret(o.key) {
+		return keptValue(o.key, o.value)
 	}
-	return true
-}
-
-// botocoreReader is the state of configparser between two lines.
-type botocoreReader struct {
-	path     string
-	list     []section
-	index    map[string]int
-	defaults section // [DEFAULT]
-	current  int     // in list; -1 before any header, -2 in [DEFAULT]
-	open     *prop   // that a deeper line continues
-	seen     map[string]bool
-	indent   int
-	blanks   int // lines without anything since open
-	err      *Error
-}
-
-func (r *botocoreReader) fail(n int, format string, args ...any) {
-	if r.err == nil {
-		r.err = errorAt(Pos{r.path, n}, CodeConfigBroken, format, args...)
-	}
-}
-
-func (r *botocoreReader) line(n int, text []byte) {
-	if r.err != nil {
-		return
-	}
-	value := bytes.TrimSpace(text)
-	if len(value) > 0 && (value[0] == '#' || value[0] == ';') {
-		return
-	}
-	if len(value) == 0 {
-		r.blanks++
-		return
-	}
-	indent := bytes.IndexFunc(text, func(c rune) bool { return c != ' ' && c != '\t' })
-	blanks := r.blanks
-	r.blanks = 0
-	if r.open != nil && indent > r.indent {
-		for range blanks {
-			r.open.value = continued(r.open.key, r.open.value, nil)
-		}
-		r.open.value = continued(r.open.key, r.open.value, value)
-		return
-	}
-	r.indent = indent
-	if end := bytes.LastIndexByte(value, ']'); value[0] == '[' && end > 1 {
-		r.header(n, string(value[1:end]))
-		return
-	}
-	r.property(n, value)
-}
-
-func (r *botocoreReader) header(n int, name string) {
-	r.open, r.seen = nil, map[string]bool{}
-	if name == "DEFAULT" {
-		r.current = -2
-		return
-	}
-	var again bool
-	if r.list, _, again = sectionOf(r.list, r.index, name, n); again {
-		r.fail(n, "section [%s] stands on line %d already", printable(name), r.list[r.index[name]].line)
-		return
-	}
-	r.current = len(r.list) - 1
-}
-
-func (r *botocoreReader) property(n int, text []byte) {
-	i := bytes.IndexAny(text, "=:")
-	switch {
-	case r.current == -1:
-		r.fail(n, "a property stands before the first section")
-		return
-	case i < 0:
-		r.fail(n, `expected "=" after the name of a property`)
-		return
-	case i == 0:
-		r.fail(n, `expected the name of a property before "="`)
-		return
-	}
-	key := strings.ToLower(string(bytes.TrimSpace(text[:i])))
-	into := &r.defaults
-	if r.current >= 0 {
-		into = &r.list[r.current]
-	}
-	if r.seen[key] {
-		r.fail(n, "%s stands twice in one section", printable(key))
-		return
-	}
-	r.seen[key] = true
-	into.put(prop{key, keptValue(key, bytes.TrimSpace(text[i+1:])), Pos{r.path, n}})
-	r.open = &into.props[len(into.props)-1]
+	return keptValue(o.key, []byte(o.text()))
 }
 
 // resolveAsBotocore follows the chain of providers of a profile.
