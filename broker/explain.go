@@ -32,6 +32,9 @@ func (b *Broker) opExplain(ctx context.Context, _ ipc.Request, c conversation) (
 	if err != nil {
 		return nil, err
 	}
+	for _, problem := range b.files.current().problems() {
+		remark(x, "%s: until that is mended, this is by what the file said before", problem.Message)
+	}
 	_, x.Wired = pl.aws.Helper(p.profile)
 	if source, pos, found := pl.aws.SourceInCredentials(p.profile); found {
 		x.Outranked = pos.String()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,8 +30,17 @@ type finding struct {
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
 	Profile string `json:"profile,omitempty"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
+	// Profiles are the others that have it from the same cause.
+	Profiles []string `json:"profiles,omitempty"`
+	Message  string   `json:"message"`
+	Hint     string   `json:"hint,omitempty"`
+}
+
+// add counts a profile in that has the same from the same cause.
+func (f *finding) add(profile string) {
+	if profile != "" && profile != f.Profile && !slices.Contains(f.Profiles[max(0, len(f.Profiles)-1):], profile) {
+		f.Profiles = append(f.Profiles, profile)
+	}
 }
 
 // text is the finding on one line.
@@ -128,7 +138,7 @@ func (d *doctor) examine(ctx context.Context) diagnosis {
 	} {
 		d.findings = []finding{}
 		done := checked{Name: c.name, Summary: c.check(ctx)}
-		done.Findings = d.findings
+		done.Findings = gathered(d.findings)
 		result.Checks = append(result.Checks, done)
 	}
 	result.sayOnce()
@@ -170,13 +180,12 @@ func (a *app) printDiagnosis(d diagnosis) {
 		if c.OK {
 			a.printf("ok: %s: %s\n", c.Name, c.Summary)
 		}
-		shown := c.shown()
-		for i, f := range shown {
+		for i, f := range c.Findings {
 			if i == maxShown {
-				a.printf("%s: %s more of these: broker doctor --json\n", f.Level, fmt.Sprint(len(shown)-i))
+				a.printf("%s: %s more of these: broker doctor --json\n", f.Level, fmt.Sprint(len(c.Findings)-i))
 				break
 			}
-			a.printf("%s: %s: %s\n", f.Level, c.Name, f.text())
+			a.printf("%s: %s: %s%s\n", f.Level, c.Name, f.text(), f.others())
 			if f.Hint != "" {
 				a.printf("  next: %s\n", f.Hint)
 			}
@@ -187,20 +196,36 @@ func (a *app) printDiagnosis(d diagnosis) {
 	}
 }
 
-// shown returns what people read of a check: what many profiles have from one
-// source they read once, as a problem if it is one to any of them.
-func (c checked) shown() []finding {
-	var list []finding
-	for _, f := range c.Findings {
-		i := slices.IndexFunc(list, func(g finding) bool { return g.text() == f.text() })
-		switch {
-		case i < 0:
+// gathered makes one finding of what several profiles have from one cause, a
+// problem if it is one to any of them.
+func gathered(findings []finding) []finding {
+	list := []finding{} // never nil: JSON would say null
+	said := map[string]int{}
+	for _, f := range findings {
+		i, again := said[f.text()]
+		if !again {
+			said[f.text()] = len(list)
 			list = append(list, f)
-		case f.Level == levelProblem:
+			continue
+		}
+		list[i].add(f.Profile)
+		if f.Level == levelProblem {
 			list[i].Level = f.Level
 		}
 	}
 	return list
+}
+
+// others says which other profiles have the same.
+func (f finding) others() string {
+	const most = 3
+	switch n := len(f.Profiles); {
+	case n == 0:
+		return ""
+	case n > most:
+		return fmt.Sprintf(" (so for %s and %d more)", strings.Join(f.Profiles[:most], ", "), n-most)
+	}
+	return " (so for " + strings.Join(f.Profiles, ", ") + ")"
 }
 
 func (d *doctor) problem(message, hint string) {

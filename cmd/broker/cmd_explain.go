@@ -17,7 +17,9 @@ func newExplainCommand(a *app) *cli.Command {
 		UsageText: "broker explain [PROFILE | -p PROFILE] [--json]",
 		Description: about(`The plan that the daemon would follow now: the key, each call to AWS, who will
 be asked for a code and when, what is there already, what the credentials cannot
-do, and where each setting stands. No call is made and nobody is asked.`, "broker explain ops"),
+do, and where each setting stands. And what SDKs make of the profile in your own
+AWS files, if they do not ask broker for it or do not read it alike. No call is
+made and nobody is asked.`, "broker explain ops"),
 		Flags: []cli.Flag{profileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			profile, err := a.profile(c, a.line.words)
@@ -30,10 +32,11 @@ do, and where each setting stands. No call is made and nobody is asked.`, "broke
 }
 
 func (a *app) explain(ctx context.Context, profile string, asJSON bool) error {
-	x, err := a.explanation(ctx, profile)
+	plan, err := a.explanation(ctx, profile)
 	if err != nil {
 		return err
 	}
+	x := explained{plan, a.readBySDKs(plan.Profile)}
 	if asJSON {
 		return a.printJSON(x)
 	}

@@ -95,6 +95,7 @@ func (d *doctor) checkProfiles(context.Context) string {
 		}
 	}
 	served := 0
+	gaps := map[string]int{} // missing source → its finding
 	for _, name := range d.config.Profiles() {
 		p, _ := d.config.Profile(name)
 		d.checkHelper(p)
@@ -103,7 +104,7 @@ func (d *doctor) checkProfiles(context.Context) string {
 		case err == nil:
 			served++
 		case p.Get("aws_access_key_id") == "": // else checkKeys has said so
-			d.unserved(p, err)
+			d.unserved(p, err, gaps)
 		}
 	}
 	if d.unlisted {
@@ -114,9 +115,18 @@ func (d *doctor) checkProfiles(context.Context) string {
 
 // unserved is a problem where the files contradict themselves, or send SDKs to
 // broker for what it does not have. That a profile gets its credentials
-// elsewhere is none.
-func (d *doctor) unserved(p awsconfig.Profile, err error) {
+// elsewhere is none. A source that is missing is one thing to mend, however many
+// profiles need it: gaps has the finding of each.
+func (d *doctor) unserved(p awsconfig.Profile, err error, gaps map[string]int) {
 	coded, _ := failure(err)
+	var e *awsconfig.Error
+	if errors.As(err, &e) && e.Missing != "" {
+		if i, again := gaps[e.Missing]; again {
+			d.findings[i].add(p.Name)
+			return
+		}
+		gaps[e.Missing] = len(d.findings)
+	}
 	level := levelNote
 	_, asked, ours := awsconfig.HelperCommand(p.Get("credential_process"))
 	if coded.Code == ipc.CodeProfileLoop || coded.Code == ipc.CodeProfileInvalid || coded.Code == ipc.CodeNoProfile || ours && asked == p.Name {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"credbroker/internal/ipc"
 )
 
 // TestExplanationText holds what people read against golden files. What is
@@ -28,7 +26,7 @@ func TestExplanationText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var x ipc.Explanation
+		var x explained
 		if err := json.Unmarshal(data, &x); err != nil {
 			t.Fatal(err)
 		}

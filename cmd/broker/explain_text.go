@@ -16,15 +16,16 @@ import (
 
 // printExplanation writes a plan for people: paragraphs with their heads in a
 // column, the settings as a table. Times are of the zone of now.
-func (a *app) printExplanation(x ipc.Explanation, now time.Time) {
+func (a *app) printExplanation(x explained, now time.Time) {
 	a.paragraph("key", keyText(x.Key))
-	a.paragraph("calls", callTexts(x, now)...)
+	a.paragraph("calls", callTexts(x.Explanation, now)...)
 	a.paragraph("code", codeTexts(x.Code, now)...)
 	a.paragraph("now", nowText(x.Now, now))
 	a.paragraph("cannot", x.Cannot...)
+	a.paragraph("SDKs", sdkTexts(x)...)
 	a.paragraph("note", x.Notes...)
 	a.printf("\n")
-	a.printSettings(x)
+	a.printSettings(x.Explanation)
 	if x.Outranked != "" {
 		a.printf("next: broker exec --mode env %s -- COMMAND\n", x.Profile)
 		return

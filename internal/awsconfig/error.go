@@ -31,6 +31,9 @@ type Error struct {
 	Line    int    // 1 for the first; 0 when the whole file is meant
 	Message string // lower case
 	Hint    string // what to do next; may be empty
+	// Missing is the source_profile that does not exist; empty for what is not
+	// about one.
+	Missing string
 }
 
 // Error returns "file:line: message".

@@ -31,6 +31,19 @@ func (s SDK) String() string {
 	return string(s)
 }
 
+// Programs returns the name with the best known programs that read so.
+func (s SDK) Programs() string {
+	switch s {
+	case Botocore:
+		return "botocore (aws, boto3)"
+	case Go:
+		return "Go (Terraform)"
+	case JavaScript:
+		return "JavaScript (CDK)"
+	}
+	return string(s)
+}
+
 // view is what one SDK has in hand after reading both files: its own idea of
 // which profiles there are and which keys they have. Keys are spelled as that
 // SDK looks them up.
