@@ -132,8 +132,7 @@ func (a *app) importKeys(ctx context.Context, o importOptions) error {
 	if err != nil {
 		return err
 	}
-	r := &importing{a: a, o: o, kind: kind, source: source, config: config}
-	r.report = importReport{From: kind.name, DryRun: o.dryRun, Keys: []importedKey{}, Plans: []profilePlan{}}
+	r := newImporting(a, o, kind, source, config)
 	if err := r.look(ctx); err != nil {
 		return err
 	}

@@ -88,7 +88,28 @@ func (s *fileSource) without(path string, kind awsconfig.FileKind, keys []awscon
 		}
 		dropped = append(dropped, d)
 	}
-	return dropped, doc.Bytes(), nil
+	data, err := heldTo(doc, kind)
+	return dropped, data, err
+}
+
+// heldTo returns what a file is to hold, once the edit was held against what it
+// was for. The other file has no part in it.
+func heldTo(doc *awsconfig.Document, kind awsconfig.FileKind) ([]byte, error) {
+	docs := map[awsconfig.FileKind]*awsconfig.Document{kind: doc}
+	for _, other := range []awsconfig.FileKind{awsconfig.ConfigFile, awsconfig.CredentialsFile} {
+		if docs[other] != nil {
+			continue
+		}
+		empty, err := awsconfig.ParseDocument("", other, nil)
+		if err != nil {
+			return nil, err
+		}
+		docs[other] = empty
+	}
+	if err := awsconfig.Verify(awsconfig.Files{}, nil, docs[awsconfig.ConfigFile], docs[awsconfig.CredentialsFile]); err != nil {
+		return nil, err
+	}
+	return doc.Bytes(), nil
 }
 
 // editOptions is how import edits a file: without a backup, which would keep

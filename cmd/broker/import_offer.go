@@ -212,8 +212,8 @@ func (r *importing) write(ctx context.Context, o *offeredSetting) error {
 				return nil, err
 			}
 		}
-		data := doc.Bytes()
-		if o.check != nil {
+		data, err := heldTo(doc, awsconfig.ConfigFile)
+		if err == nil && o.check != nil {
 			err = o.check(o.File, data)
 		}
 		return data, err

@@ -32,6 +32,13 @@ type importing struct {
 	worst  error   // of them, the one with the highest exit status
 }
 
+func newImporting(a *app, o importOptions, kind sourceKind, source importSource, config *awsconfig.Config) *importing {
+	return &importing{
+		a: a, o: o, kind: kind, source: source, config: config, stored: map[string]ipc.Key{},
+		report: importReport{From: kind.name, DryRun: o.dryRun, Keys: []importedKey{}, Plans: []profilePlan{}},
+	}
+}
+
 // The states of an importedKey.
 const (
 	keyStored  = "stored"
@@ -57,7 +64,6 @@ type importedKey struct {
 
 // look finds out which keys the vault has. A dry run asks no daemon.
 func (r *importing) look(ctx context.Context) (err error) {
-	r.stored = map[string]ipc.Key{}
 	if r.o.dryRun {
 		r.had, err = r.a.storedKeys()
 		for profile, id := range r.had {
