@@ -22,6 +22,7 @@ type importOptions struct {
 	noMFA        bool
 	dryRun       bool
 	deleteSource bool
+	wire         bool
 	json         bool
 }
 
@@ -29,8 +30,8 @@ func newImportCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:  "import",
 		Usage: "take over keys that are held elsewhere",
-		UsageText: "broker import [PROFILE…] [--from {" + strings.Join(kindNames(), " | ") + "}] [--dry-run] [--delete-source]\n" +
-			"                    [--mfa-serial ARN | --no-mfa] [--json]",
+		UsageText: "broker import [PROFILE…] [--from {" + strings.Join(kindNames(), " | ") + "}] [--dry-run]\n" +
+			"                    [--delete-source] [--wire] [--mfa-serial ARN | --no-mfa] [--json]",
 		Description: about(`Stores every long-lived key of the source, or those of the named profiles, each
 verified with AWS, and shows how its profiles came to credentials before and how
 they do now. The source stays as it is, unless all of its keys are stored and
@@ -40,6 +41,7 @@ they do now. The source stays as it is, unless all of its keys are stored and
 			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`: file (both AWS files), env (the AWS_ variables); default file"},
 			switchFlag("dry-run", "say what would be taken; read no secret, store nothing"),
 			switchFlag("delete-source", "remove the keys from the source once all are stored"),
+			switchFlag("wire", "send their profiles to broker, in ~/.aws/config"),
 			&cli.StringFlag{Name: "mfa-serial", Usage: "MFA device of the named profile, by its `ARN` or serial number"},
 			switchFlag("no-mfa", "make sessions of the named profiles without an MFA code"),
 			jsonFlag(),
@@ -51,7 +53,7 @@ they do now. The source stays as it is, unless all of its keys are stored and
 			}
 			return a.importKeys(c.Context, importOptions{
 				profiles: profiles, from: c.String("from"), mfaSerial: c.String("mfa-serial"), noMFA: c.Bool("no-mfa"),
-				dryRun: c.Bool("dry-run"), deleteSource: c.Bool("delete-source"), json: c.Bool("json"),
+				dryRun: c.Bool("dry-run"), deleteSource: c.Bool("delete-source"), wire: c.Bool("wire"), json: c.Bool("json"),
 			})
 		},
 	}
@@ -87,8 +89,8 @@ func (o importOptions) check() error {
 		return usagef("--mfa-serial is for one profile that is named: broker import PROFILE --mfa-serial ARN")
 	case isPasskey(o.mfaSerial):
 		return errorf(ipc.CodeMFAPasskey, "%s is a passkey, which AWS STS does not accept", o.mfaSerial)
-	case o.dryRun && o.deleteSource:
-		return usagef("import takes --dry-run or --delete-source, not both")
+	case o.dryRun && (o.deleteSource || o.wire):
+		return usagef("--dry-run changes nothing: leave --delete-source and --wire away")
 	}
 	return nil
 }
@@ -121,6 +123,11 @@ func (a *app) importKeys(ctx context.Context, o importOptions) error {
 	if err != nil {
 		return err
 	}
+	if kind.shadows && o.wire && !o.deleteSource {
+		err := usagef("SDKs prefer a key in the files to broker, so its profile cannot be wired while it is there")
+		err.Hint = "add --delete-source"
+		return err
+	}
 	source, err := kind.open(a, o, config)
 	if err != nil {
 		return err
@@ -133,6 +140,9 @@ func (a *app) importKeys(ctx context.Context, o importOptions) error {
 		return err
 	}
 	r := newImporting(a, o, kind, source, config)
+	if err := r.checkWire(); err != nil {
+		return err
+	}
 	if err := r.look(ctx); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type importReport struct {
 	Offers []offeredSetting `json:"offers,omitempty"`
 	// Others are sources of other kinds that are there.
 	Others []otherSource `json:"others,omitempty"`
+	Wire   *wireResult   `json:"wire,omitempty"` // with --wire
 	Next   string        `json:"next,omitempty"` // the command to go on with
 }
 
@@ -71,15 +72,18 @@ func (r *importing) end(ctx context.Context) error {
 	if r.failed > 0 {
 		return r.partial(ctx)
 	}
-	var err error
-	if r.o.deleteSource {
-		err = r.dropAll(ctx)
+	err := r.explain()
+	if err == nil && r.o.deleteSource {
+		err = r.askToWire(ctx)
 	}
-	if perr := r.explain(); err == nil {
-		err = perr
+	if err == nil && r.o.deleteSource {
+		err = r.dropAll(ctx)
 	}
 	if err == nil {
 		err = r.offer(ctx)
+	}
+	if err == nil {
+		err = r.wire(ctx)
 	}
 	r.tell()
 	return err
@@ -143,6 +147,9 @@ func (r *importing) tell() {
 		a.printf("the secrets were held elsewhere: rotate the keys. Make a new key in the IAM console, store it\n" +
 			"with broker add PROFILE --replace, and delete the old one\n")
 	}
+	if unwired := r.unwiredNames(); r.o.deleteSource && len(r.profiles()) > 0 && len(unwired) > 0 {
+		a.printf("until they are wired, SDKs find no credentials for %s\n", strings.Join(unwired, ", "))
+	}
 	if r.report.Next != "" {
 		a.printf("next: %s\n", r.report.Next)
 	}
@@ -172,16 +179,4 @@ func (r *importing) profiles() []string {
 		}
 	}
 	return names
-}
-
-// next returns the command that goes on from here.
-func (r *importing) next() string {
-	names := r.profiles()
-	switch {
-	case len(names) == 0:
-		return ""
-	case r.o.dryRun:
-		return r.o.again(strings.Join(r.o.profiles, " "))
-	}
-	return "broker exec " + names[0] + " -- aws sts get-caller-identity"
 }

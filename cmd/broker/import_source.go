@@ -18,6 +18,8 @@ type sourceKind struct {
 	// inherits says that profiles had from [default] what they lack themselves,
 	// as in aws-vault.
 	inherits bool
+	// shadows says that SDKs read the source, and prefer it to broker.
+	shadows bool
 	// found says where a source of this kind is, for who did not ask for it; ""
 	// is nowhere. It reads no secret, starts nothing and asks nobody.
 	found   func(a *app) string
@@ -29,7 +31,7 @@ type sourceKind struct {
 // importKinds are the sources, in the order of --help.
 func importKinds() []sourceKind {
 	return []sourceKind{
-		{name: "file", command: "broker import", open: openFileSource},
+		{name: "file", command: "broker import", shadows: true, open: openFileSource},
 		{
 			name: "env", command: "broker import PROFILE --from env", open: openEnvSource, found: foundEnv,
 			after: "remove the variables where your shell sets them: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY",
