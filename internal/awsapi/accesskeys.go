@@ -16,8 +16,8 @@ import (
 // AccessKey is a long-lived key of an IAM user, without its secret.
 type AccessKey struct {
 	AccessKeyID string
-	Active      bool // Status is Active; Inactive and Expired are not
-	CreateDate  time.Time
+	Active      bool      // Status is Active; Inactive and Expired are not
+	CreateDate  time.Time // UTC; a key that is made Active again keeps it
 }
 
 // LastUse is what IAM knows of the last use of a key. It lags behind by up to
@@ -32,7 +32,7 @@ type LastUse struct {
 type NewKey struct {
 	AccessKeyID     string
 	SecretAccessKey secret.String
-	CreateDate      time.Time
+	CreateDate      time.Time // UTC
 }
 
 // ListAccessKeys calls IAM for the keys of a user: two at most, whatever their
@@ -40,38 +40,32 @@ type NewKey struct {
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html
 func (c *Caller) ListAccessKeys(ctx context.Context, userName string) ([]AccessKey, error) {
 	var keys []AccessKey
-	var marker *string
-	for range maxPages {
-		var out *iam.ListAccessKeysOutput
-		err := c.client.run(ctx, call{action: "ListAccessKeys", temporary: c.temporary}, func(ctx context.Context, _ *exchange) (err error) {
-			out, err = c.iam.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: optional(userName), Marker: marker})
-			return err
-		})
+	err := c.pages(ctx, "ListAccessKeys", func(ctx context.Context, marker *string) (page, error) {
+		out, err := c.iam.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: optional(userName), Marker: marker})
 		if err != nil {
-			return nil, err
+			return page{}, err
 		}
 		for _, k := range out.AccessKeyMetadata {
-			keys = append(keys, AccessKey{
-				AccessKeyID: clean(aws.ToString(k.AccessKeyId), 128),
-				Active:      k.Status == types.StatusTypeActive,
-				CreateDate:  aws.ToTime(k.CreateDate).UTC(),
-			})
+			id := aws.ToString(k.AccessKeyId)
+			if !isToken(id, 16, 128) || k.CreateDate == nil {
+				return page{}, garbage("a key without an ID or a date")
+			}
+			keys = append(keys, AccessKey{AccessKeyID: id, Active: k.Status == types.StatusTypeActive, CreateDate: k.CreateDate.UTC()})
 		}
-		if !out.IsTruncated || aws.ToString(out.Marker) == "" {
-			return keys, nil
-		}
-		marker = out.Marker
+		return page{out.IsTruncated, out.Marker}, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	e := garbage("a list of keys that does not end")
-	e.Action, e.Sent = "ListAccessKeys", true
-	return nil, e
+	return keys, nil
 }
 
-// GetAccessKeyLastUsed calls IAM for the last use of a key.
+// GetAccessKeyLastUsed calls IAM for the last use of a key. It needs no user
+// name. A key that AWS does not know is denied rather than not found.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html
 func (c *Caller) GetAccessKeyLastUsed(ctx context.Context, accessKeyID string) (LastUse, error) {
 	var use LastUse
-	err := c.client.run(ctx, call{action: "GetAccessKeyLastUsed", temporary: c.temporary}, func(ctx context.Context, _ *exchange) error {
+	err := c.client.run(ctx, c.iamCall("GetAccessKeyLastUsed"), func(ctx context.Context, _ *exchange) error {
 		out, err := c.iam.GetAccessKeyLastUsed(ctx, &iam.GetAccessKeyLastUsedInput{AccessKeyId: aws.String(accessKeyID)})
 		if err != nil {
 			return err
@@ -89,45 +83,51 @@ func (c *Caller) GetAccessKeyLastUsed(ctx context.Context, accessKeyID string) (
 }
 
 // CreateAccessKey sends its request once: IAM has no token that would make a
-// second one harmless. An error with Sent means that there may be a key.
+// second one harmless. An error with Sent means that there may be a key, unless
+// it is Refused. The code is key_quota if the user has two keys.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateAccessKey.html
 func (c *Caller) CreateAccessKey(ctx context.Context, userName string) (NewKey, error) {
+	k := c.iamCall("CreateAccessKey")
+	k.once = true
 	var key NewKey
-	err := c.client.run(ctx, call{action: "CreateAccessKey", once: true, temporary: c.temporary}, func(ctx context.Context, _ *exchange) error {
+	err := c.client.run(ctx, k, func(ctx context.Context, _ *exchange) error {
 		out, err := c.iam.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: optional(userName)})
 		if err != nil {
 			return err
 		}
-		if out.AccessKey == nil || aws.ToString(out.AccessKey.AccessKeyId) == "" || aws.ToString(out.AccessKey.SecretAccessKey) == "" {
+		if out.AccessKey == nil {
 			return garbage("no key")
 		}
-		key = NewKey{
-			AccessKeyID:     clean(aws.ToString(out.AccessKey.AccessKeyId), 128),
-			SecretAccessKey: secret.New(aws.ToString(out.AccessKey.SecretAccessKey)),
-			CreateDate:      aws.ToTime(out.AccessKey.CreateDate).UTC(),
+		id, made := aws.ToString(out.AccessKey.AccessKeyId), aws.ToString(out.AccessKey.SecretAccessKey)
+		if !isToken(id, 16, 128) || !isToken(made, 1, 256) {
+			return garbage("a key that is incomplete")
 		}
+		key = NewKey{AccessKeyID: id, SecretAccessKey: secret.New(made), CreateDate: aws.ToTime(out.AccessKey.CreateDate).UTC()}
 		return nil
 	})
 	return key, err
 }
 
-// UpdateAccessKey makes a key Active or Inactive.
+// UpdateAccessKey makes a key Active or Inactive. The code of an error is
+// key_gone if the user does not have the key.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAccessKey.html
 func (c *Caller) UpdateAccessKey(ctx context.Context, userName, accessKeyID string, active bool) error {
 	status := types.StatusTypeInactive
 	if active {
 		status = types.StatusTypeActive
 	}
-	return c.client.run(ctx, call{action: "UpdateAccessKey", temporary: c.temporary}, func(ctx context.Context, _ *exchange) error {
+	return c.client.run(ctx, c.iamCall("UpdateAccessKey"), func(ctx context.Context, _ *exchange) error {
 		_, err := c.iam.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: optional(userName), AccessKeyId: aws.String(accessKeyID), Status: status})
 		return err
 	})
 }
 
-// DeleteAccessKey deletes a key for ever.
+// DeleteAccessKey deletes a key for ever. The code of an error is key_gone if the
+// user does not have the key: it may be this very call that has deleted it, if
+// a reply was lost and the call repeated.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteAccessKey.html
 func (c *Caller) DeleteAccessKey(ctx context.Context, userName, accessKeyID string) error {
-	return c.client.run(ctx, call{action: "DeleteAccessKey", temporary: c.temporary}, func(ctx context.Context, _ *exchange) error {
+	return c.client.run(ctx, c.iamCall("DeleteAccessKey"), func(ctx context.Context, _ *exchange) error {
 		_, err := c.iam.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: optional(userName), AccessKeyId: aws.String(accessKeyID)})
 		return err
 	})

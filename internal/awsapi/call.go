@@ -26,10 +26,11 @@ const actAssumeRole = "AssumeRole"
 
 // call is one call of an API action.
 type call struct {
-	action    string   // as AWS spells it, for messages
-	once      bool     // it carries a code or has an effect: send it once
-	temporary bool     // signed with temporary credentials
-	hidden    []string // must not show in an error text, should AWS quote it
+	action     string   // as AWS spells it, for messages
+	permission string   // that policies must grant for it; empty = none that is known
+	once       bool     // it carries a code or has an effect: send it once
+	temporary  bool     // signed with temporary credentials
+	hidden     []string // must not show in an error text, should AWS quote it
 }
 
 // run makes the call, within the limit of c, and returns nil or an *Error. send

@@ -54,6 +54,9 @@ type Error struct {
 	Message    string // AWS's text, one line and bounded, or ours
 	HTTPStatus int    // 0 = no answer
 	RequestID  string
+	// Permission is what the caller would need, as in "iam:CreateAccessKey",
+	// where IAM denied a call; else it is empty.
+	Permission string
 	// Sent reports that the request may have reached AWS. It is false only
 	// if no connection came about: an MFA code in it is then still unused.
 	Sent  bool
@@ -61,7 +64,14 @@ type Error struct {
 	hint  string // for Hint; empty = by Code
 }
 
-// Error names the action, AWS's code and its text.
+// NotFound reports whether IAM does not have what the call was about: a key, a
+// policy, or the user.
+func (e *Error) NotFound() bool {
+	return e.AWSCode == "NoSuchEntity" || e.AWSCode == "NoSuchEntityException"
+}
+
+// Error names the action, AWS's code and its text, and the permission that is
+// missing.
 func (e *Error) Error() string {
 	text := e.Message
 	if e.AWSCode != "" {
@@ -69,6 +79,9 @@ func (e *Error) Error() string {
 	}
 	if e.Action != "" {
 		text = e.Action + ": " + text
+	}
+	if e.Permission != "" && !strings.Contains(text, e.Permission) {
+		text += " (it needs " + e.Permission + ")"
 	}
 	return text
 }
@@ -112,6 +125,9 @@ func (k call) judge(ctx context.Context, err error, x *exchange) *Error {
 		e.AWSCode = clean(api.ErrorCode(), 64)
 		e.Message = k.hide(clean(api.ErrorMessage(), 512))
 		e.Code = k.classify(e)
+		if e.Code == codeDenied || e.Code == codeExplicit || e.Code == codeQuarantined {
+			e.Permission = k.permission
+		}
 	case x.status == 0 || errors.Is(err, errCutShort) || ctx.Err() != nil:
 		e.Code, e.Message, e.cause = networkCode(ctx, err, e.Sent), networkText(ctx, err), ctx.Err()
 	default:

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 )
 
-// maxPages bounds a list that does not end. AWS allows 8 devices per user and
-// answers up to 100 on a page.
+// maxPages bounds a list that does not end. AWS allows 8 devices, 2 keys and 20
+// attached policies per user, and answers up to 100 on a page.
 const maxPages = 10
 
 // MFADevice is a device of an IAM user.
@@ -26,15 +26,10 @@ type MFADevice struct {
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListMFADevices.html
 func (c *Caller) ListMFADevices(ctx context.Context, userName string) ([]MFADevice, error) {
 	var devices []MFADevice
-	var marker *string
-	for range maxPages {
-		var out *iam.ListMFADevicesOutput
-		err := c.client.run(ctx, call{action: "ListMFADevices", temporary: c.temporary}, func(ctx context.Context, _ *exchange) (err error) {
-			out, err = c.iam.ListMFADevices(ctx, &iam.ListMFADevicesInput{UserName: optional(userName), Marker: marker})
-			return err
-		})
+	err := c.pages(ctx, "ListMFADevices", func(ctx context.Context, marker *string) (page, error) {
+		out, err := c.iam.ListMFADevices(ctx, &iam.ListMFADevicesInput{UserName: optional(userName), Marker: marker})
 		if err != nil {
-			return nil, err
+			return page{}, err
 		}
 		for _, d := range out.MFADevices {
 			devices = append(devices, MFADevice{
@@ -43,14 +38,47 @@ func (c *Caller) ListMFADevices(ctx context.Context, userName string) ([]MFADevi
 				EnableDate:   aws.ToTime(d.EnableDate).UTC(),
 			})
 		}
-		if !out.IsTruncated || aws.ToString(out.Marker) == "" {
-			return devices, nil
-		}
-		marker = out.Marker
+		return page{out.IsTruncated, out.Marker}, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	e := garbage("a list of devices that does not end")
-	e.Action, e.Sent = "ListMFADevices", true
-	return nil, e
+	return devices, nil
+}
+
+// iamCall is a call of IAM.
+func (c *Caller) iamCall(action string) call {
+	return call{action: action, permission: "iam:" + action, temporary: c.temporary}
+}
+
+// page says whether a list of IAM goes on, and where.
+type page struct {
+	more   bool
+	marker *string
+}
+
+// pages calls an action until its list ends. fetch gets the marker of the page
+// and keeps what is on it.
+func (c *Caller) pages(ctx context.Context, action string, fetch func(ctx context.Context, marker *string) (page, error)) error {
+	var at page
+	for range maxPages {
+		err := c.client.run(ctx, c.iamCall(action), func(ctx context.Context, _ *exchange) error {
+			next, err := fetch(ctx, at.marker)
+			if err == nil {
+				at = next
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !at.more || aws.ToString(at.marker) == "" {
+			return nil
+		}
+	}
+	e := garbage("a list that does not end")
+	e.Action, e.Sent = action, true
+	return e
 }
 
 // User is an IAM user.
@@ -65,7 +93,7 @@ type User struct {
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetUser.html
 func (c *Caller) GetUser(ctx context.Context, userName string) (User, error) {
 	var user User
-	err := c.client.run(ctx, call{action: "GetUser", temporary: c.temporary}, func(ctx context.Context, _ *exchange) error {
+	err := c.client.run(ctx, c.iamCall("GetUser"), func(ctx context.Context, _ *exchange) error {
 		out, err := c.iam.GetUser(ctx, &iam.GetUserInput{UserName: optional(userName)})
 		if err != nil {
 			return err
