@@ -38,7 +38,7 @@ they do now. The source stays as it is, unless all of its keys are stored and
 --delete-source was given. A second run takes what the first could not.`, "broker import --dry-run"),
 		Flags: []cli.Flag{
 			namedProfileFlag(),
-			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`: file (both AWS files), env (the AWS_ variables); default file"},
+			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`: file (both AWS files), env (the AWS_ variables), aws-vault, granted; default file"},
 			switchFlag("dry-run", "say what would be taken; read no secret, store nothing"),
 			switchFlag("delete-source", "remove the keys from the source once all are stored"),
 			switchFlag("wire", "send their profiles to broker, in ~/.aws/config"),

@@ -36,6 +36,8 @@ func importKinds() []sourceKind {
 			name: "env", command: "broker import PROFILE --from env", open: openEnvSource, found: foundEnv,
 			after: "remove the variables where your shell sets them: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY",
 		},
+		{name: awsVault, command: "broker import --from aws-vault", open: openAWSVault, found: foundAWSVault, inherits: true},
+		{name: granted, command: "broker import --from granted", open: openGranted, found: foundGranted},
 	}
 }
 

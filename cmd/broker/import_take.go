@@ -191,6 +191,7 @@ func endsImport(err error) bool {
 	return hasCode(err, ipc.CodeNoDaemon, ipc.CodeForeignDaemon, ipc.CodeProtocol, ipc.CodeInternal, ipc.CodeBusy, ipc.CodeDeadline,
 		ipc.CodeConfigBroken, ipc.CodeNotInitialised, ipc.CodeIndexLost, ipc.CodeStorage, ipc.CodeDiskFull, ipc.CodeReadOnly,
 		ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainTimeout, ipc.CodeKeychainGone, ipc.CodeKeychainFailed, ipc.CodeWrongPassphrase,
+		ipc.CodeSourceLocked, ipc.CodeSourceTimeout, ipc.CodeSourcePassword, ipc.CodeSourceGone,
 		ipc.CodeAWSUnreachable, ipc.CodeAWSSlow, ipc.CodeAWSCertificate, ipc.CodeAWSProxy, ipc.CodeAWSUnavailable, ipc.CodeAWSClock, ipc.CodeAWSGarbage)
 }
 

@@ -100,6 +100,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 			"perm":    cmdPerm,
 			"expand":  cmdExpand,
 			"keyring": cmdKeyring,
+			"shelve":  cmdShelve,
 		},
 	})
 }

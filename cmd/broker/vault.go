@@ -17,6 +17,26 @@ import (
 // what a secret-service asks, it asks this user. A secret in params reaches
 // the worker's standard input and nothing else.
 func (a *app) vault(ctx context.Context, store ipc.Store, op string, params, result any) error {
+	return a.worker(ctx, op, params, result, store.Service, ipc.DialogEnv(store, a.getenv), func(home, bus string, extra ...string) []string {
+		return ipc.WorkerEnv(store, home, bus, extra...)
+	})
+}
+
+// foreignVault is vault for an operation on the store of another program. store
+// is zero unless broker's own is opened, too.
+func (a *app) foreignVault(ctx context.Context, source ipc.Foreign, store ipc.Store, op string, params, result any) error {
+	extra := ipc.DialogEnv(source.Store, a.getenv)
+	if len(extra) == 0 {
+		extra = ipc.DialogEnv(store, a.getenv)
+	}
+	return a.worker(ctx, op, params, result, store.Service, extra, func(home, bus string, extra ...string) []string {
+		return ipc.ForeignEnv(source, store, home, bus, extra...)
+	})
+}
+
+// worker runs a worker in the environment that env makes of the home directory,
+// the session bus, and more.
+func (a *app) worker(ctx context.Context, op string, params, result any, bus string, extra []string, env func(home, bus string, extra ...string) []string) error {
 	path, err := sibling("broker-vault")
 	if err != nil {
 		return err
@@ -25,17 +45,15 @@ func (a *app) vault(ctx context.Context, store ipc.Store, op string, params, res
 	if err != nil {
 		return err
 	}
-	extra := ipc.DialogEnv(store, a.getenv)
 	if dir := a.getenv("GOCOVERDIR"); dir != "" {
 		extra = append(extra, "GOCOVERDIR="+dir)
 	}
-	bus := store.Service
 	if bus == "" {
 		bus = a.sessionBus()
 	}
 	raw, err := ipc.WorkerCommand{
 		Path:   path,
-		Env:    ipc.WorkerEnv(store, p.Home, bus, extra...),
+		Env:    env(p.Home, bus, extra...),
 		Client: "broker " + version,
 		Dialog: true,
 	}.Run(ctx, op, params)
