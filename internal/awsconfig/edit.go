@@ -35,6 +35,8 @@ type Document struct {
 	twins  map[string]int32 // a second block of a name
 	shared []int            // the sections [DEFAULT], which are part of every profile to botocore
 	did    intent
+	config *Document // of a credentials file: see Beside
+	was    *Document // as ParseDocument made it, where somebody asked
 }
 
 // block is a section: its header and the lines below it.
@@ -216,7 +218,36 @@ func (d *Document) Wipe() {
 			clear(l.text) // what is not in d.data: a value that Set wrote
 		}
 	}
+	if d.was != nil {
+		d.was.Wipe()
+	}
 	*d = Document{path: d.path, kind: d.kind}
+}
+
+// Beside tells the document of a credentials file which config file it belongs
+// to. Park then sees which keys of the credentials file are not in force,
+// because the config file has them with broker_.
+func (d *Document) Beside(config *Document) { d.config = config }
+
+// asItWas returns the document without its edits.
+func (d *Document) asItWas() *Document {
+	if d.was == nil {
+		d.was, _ = ParseDocument(d.path, d.kind, d.data) // it was read once
+	}
+	return d.was
+}
+
+// spoken returns the properties that the config file had for a profile before
+// any edit.
+func (d *Document) spoken(profile string) []item {
+	if d.config == nil {
+		return nil
+	}
+	b, err := d.config.asItWas().target(profile)
+	if err != nil || b == nil {
+		return nil // Wire refuses the profile, or adds it
+	}
+	return b.items()
 }
 
 // at returns the place of a line, or of the section where the line is ours.

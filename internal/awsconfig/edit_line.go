@@ -23,8 +23,24 @@ func ours(text, eol string) docLine {
 	return docLine{line: line{kindOf([]byte(text)), []byte(text), eol}}
 }
 
-// insert puts lines of ours right below the header of a block.
-func (d *Document) insert(b *block, texts []string) { d.put(b, b.top+1, texts) }
+// insert puts lines of ours right below the header of a block, and below what
+// wire says there of itself.
+func (d *Document) insert(b *block, texts []string) {
+	at := b.top + 1
+	if b.marked() {
+		at++
+	}
+	d.put(b, at, texts)
+}
+
+// marked reports whether wire says of a section that it added it.
+func (b *block) marked() bool {
+	if b.top+1 >= len(b.lines) {
+		return false
+	}
+	text := b.lines[b.top+1].text
+	return string(text) == addedMark || string(text) == addedMarkBlank
+}
 
 // put puts lines of ours into a block, below one that is there. They end as
 // that one does. Below the last line of a file that does not end its last line,
@@ -118,12 +134,6 @@ func (b *block) delete(drop []int) {
 // wire's. If the user wrote a property into it, the header is the user's now.
 func (d *Document) takeBack(b *block) {
 	mark := b.top + 1
-	if mark >= len(b.lines) || b.lines[mark].kind != comment {
-		return
-	}
-	if text := string(b.lines[mark].text); text != addedMark && text != addedMarkBlank {
-		return
-	}
 	drop := []int{mark}
 	if !slices.ContainsFunc(b.lines, func(l docLine) bool { return l.kind == property }) {
 		drop = append(drop, b.top)

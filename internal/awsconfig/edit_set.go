@@ -64,17 +64,17 @@ func (d *Document) Set(header, key, value string) error {
 	if err != nil {
 		return err
 	}
-	text := key + " = " + value
+	text, profile := key+" = "+value, d.kind.profile(splitHeader(header))
+	name := d.kind.canonical(header, profile)
 	if b == nil {
-		prefix, name := splitHeader(header)
-		d.append(header, d.kind.profile(prefix, name), "", text)
-		d.did.set(header, key, value)
+		d.append(header, profile, "", text)
+		d.did.set(name, key, value)
 		return nil
 	}
 	end := b.top
 	for _, it := range b.items() {
 		l := &b.lines[it.at]
-		if name, alike := l.sameKey(); !alike && name == key {
+		if theirs, alike := l.sameKey(); !alike && theirs == key {
 			return errorAt(d.at(b, *l), CodeProfileInvalid, `has a ":" in the name of the property: SDKs do not agree what it is called`).
 				hint(`write "=" after the name`)
 		}
@@ -87,11 +87,11 @@ func (d *Document) Set(header, key, value string) error {
 			l.text, l.before = []byte(text), ""
 			d.remove(b, lines[1:])
 		}
-		d.did.set(header, key, value)
+		d.did.set(name, key, value)
 		return nil
 	}
 	d.put(b, end+1, []string{text})
-	d.did.set(header, key, value)
+	d.did.set(name, key, value)
 	return nil
 }
 

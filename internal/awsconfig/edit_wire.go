@@ -222,6 +222,7 @@ func (d *Document) parking(b *block, items []item, profile string) (renames []re
 		return nil, "", err
 	}
 	var kept []string
+	above := d.spoken(profile)
 	for _, it := range items {
 		at := d.at(b, b.lines[it.at])
 		if name, alike := b.lines[it.at].sameKey(); !alike && (isSourceKey(it.key) || isSourceKey(name)) {
@@ -233,7 +234,7 @@ func (d *Document) parking(b *block, items []item, profile string) (renames []re
 		case isPairKey(it.key):
 			return nil, "", plaintextPair(at, profile)
 		case it.key == processKey && asks(it.value, profile):
-		case it.key == processKey, parks(it.key) && has(items, parkedPrefix+it.key):
+		case it.key == processKey, parks(it.key) && (has(items, parkedPrefix+it.key) || has(above, parkedPrefix+it.key)):
 			if has(items, unusedPrefix+it.key) {
 				return nil, "", errorAt(at, CodeProfileInvalid, "%s is set although %s is there already", it.key, unusedPrefix+it.key).
 					hint("remove the one that is not meant")
@@ -289,18 +290,23 @@ func (d *Document) Unwire(profile string) (changed bool, err error) {
 		return false, err
 	}
 	items := b.items()
-	if !isWired(items, profile) {
+	wired := isWired(items, profile)
+	if !wired && !b.marked() {
 		return false, nil
 	}
-	var drop []int
-	for _, it := range items {
-		if it.key == keepKey || it.key == processKey && asks(it.value, profile) {
-			drop = append(drop, b.whole(it.at)...)
+	if wired {
+		var drop []int
+		for _, it := range items {
+			if it.key == keepKey || it.key == processKey && asks(it.value, profile) {
+				drop = append(drop, b.whole(it.at)...)
+			}
 		}
+		b.rename(restoring(items, profile))
+		d.remove(b, drop)
 	}
-	b.rename(restoring(items, profile))
-	d.remove(b, drop)
-	d.takeBack(b)
+	if b.marked() {
+		d.takeBack(b)
+	}
 	d.did.unwire(profile)
 	return true, nil
 }
@@ -329,7 +335,7 @@ func (d *Document) Wired() []string {
 	var names []string
 	for i := range d.blocks {
 		b := &d.blocks[i]
-		if b.ours != "" && len(b.lines) > 0 && isWired(b.items(), b.ours) {
+		if b.ours != "" && len(b.lines) > 0 && (b.marked() || isWired(b.items(), b.ours)) {
 			names = append(names, b.ours)
 		}
 	}

@@ -4,6 +4,7 @@ package awsconfig
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -198,10 +199,10 @@ func (d *Document) compareSection(was, is readSection) string {
 	parked := d.did.parked[is.profile]
 	switch {
 	case is.profile == "" || !d.did.touches(is.profile):
-		if !d.did.without(is.header, is.profile, was.props, is.props) {
+		if !d.did.without(d.kind.canonical(is.header, is.profile), is.profile, was.props, is.props) {
 			return in
 		}
-	case !d.did.without(is.header, is.profile, was.plain(), is.plain()):
+	case !d.did.without(d.kind.canonical(is.header, is.profile), is.profile, was.plain(), is.plain()):
 		return in
 	case d.did.unwired[is.profile] && isWired(is.items(), is.profile):
 		return in + " is wired still"
@@ -259,6 +260,14 @@ func (t *intent) touched() []string {
 	names = slices.AppendSeq(names, maps.Keys(t.unwired))
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// canonical returns the one header by which Set knows a section.
+func (k FileKind) canonical(header, profile string) string {
+	if profile == "" {
+		return header
+	}
+	return k.header(profile)
 }
 
 func (t *intent) touches(profile string) bool {
@@ -354,9 +363,15 @@ func sameRoutes(files Files, hasKey KeyLookup, config, credentials *Document) er
 		return config.defect("the edit makes a file that cannot be read: %v", err)
 	}
 	for _, name := range was.Profiles() {
-		before, err1 := was.Route(name, hasKey)
-		after, err2 := is.Route(name, hasKey)
-		if (err1 == nil) != (err2 == nil) || !slices.EqualFunc(before.Path, after.Path, ProfileSettings.same) ||
+		before, err := was.Route(name, hasKey)
+		if err != nil {
+			continue // a section that wire adds may be what was missing
+		}
+		after, err := is.Route(name, hasKey)
+		if errors.Is(err, &Error{Code: CodeNoProfile}) && len(config.did.unwired) > 0 {
+			continue // and one that unwire takes out, what is missing now
+		}
+		if err != nil || !slices.EqualFunc(before.Path, after.Path, ProfileSettings.same) ||
 			!slices.EqualFunc(before.Roles, after.Roles, ProfileSettings.same) {
 			return config.defect("the edit changes how broker serves profile %s", show(name))
 		}
