@@ -263,6 +263,41 @@ func TestPoliciesOverKeys(t *testing.T) {
 	}
 }
 
+// The example policy spares eight actions, no more and no fewer.
+func TestForceMFASparesWhatItIsDocumentedTo(t *testing.T) {
+	t.Parallel()
+	spared := []string{
+		"iam:CreateVirtualMFADevice", "iam:EnableMFADevice", "iam:GetUser", "iam:GetMFADevice",
+		"iam:ListMFADevices", "iam:ListVirtualMFADevices", "iam:ResyncMFADevice", "sts:GetSessionToken",
+	}
+	statements := forceMFA()[0].statements
+	for _, action := range append([]string{
+		"iam:ListAccessKeys", "iam:ChangePassword", "iam:DeactivateMFADevice", "iam:ListUsers", "sts:AssumeRole", "sts:GetFederationToken", "s3:GetObject",
+	}, spared...) {
+		for _, context := range []map[string]string{{}, {keyMFA: "false"}, {keyMFA: "true"}} {
+			want := context[keyMFA] != "true" && !slices.Contains(spared, action)
+			if got := (policyRequest{action: action, context: context}).deniedBy(statements); got != want {
+				t.Errorf("%s with %v: denied %t", action, context, got)
+			}
+		}
+	}
+	if n := len(statements[0].NotAction); n != len(spared) {
+		t.Errorf("%d actions are spared", n)
+	}
+}
+
+// AWS's own policies are of the partition.
+func TestQuarantineOfAPartition(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Now: time.Now, Partition: "aws-cn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.policyARN(quarantine()[0]); got != "arn:aws-cn:iam::aws:policy/AWSCompromisedKeyQuarantineV3" {
+		t.Errorf("the policy is %s", got)
+	}
+}
+
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	noMFA, mfa := map[string]string{}, map[string]string{keyMFA: "true", keyIssued: "2026-03-04T05:06:07Z"}

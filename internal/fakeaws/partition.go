@@ -74,7 +74,10 @@ func (p partition) checkHost(r *http.Request, svc service, region string) *apiEr
 	}
 	at := p.iam
 	if svc.name != iam.name {
-		at = "us-east-1" // sts.amazonaws.com
+		at = ""
+		if svc.name == sts.name {
+			at = "us-east-1" // sts.amazonaws.com
+		}
 		if m := regionalHost.FindStringSubmatch(host); m != nil {
 			at = m[1]
 		}

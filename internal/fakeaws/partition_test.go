@@ -67,6 +67,11 @@ func TestEndpointsTakeTheirOwn(t *testing.T) {
 		{"aws-us-gov", "sts.us-gov-east-1.amazonaws.com", sts, "us-gov-east-1", ""},
 		{"aws-us-gov", "iam.us-gov.amazonaws.com", iam, "us-gov-west-1", ""},
 		{"aws-us-gov", "iam.us-gov.amazonaws.com", iam, "us-gov-east-1", codeSignature},
+		{"aws", "cloudtrail.eu-west-1.amazonaws.com", cloudtrail, "eu-west-1", ""},
+		{"aws", "cloudtrail.eu-west-1.amazonaws.com", cloudtrail, "us-east-1", codeSignature},
+		{"aws", "cloudtrail.amazonaws.com", cloudtrail, "us-east-1", codeInvalidToken},
+		{"aws-cn", "cloudtrail.cn-northwest-1.amazonaws.com.cn", cloudtrail, "cn-northwest-1", ""},
+		{"aws", "sts.eu-west-1.amazonaws.com", cloudtrail, "eu-west-1", codeSignature},
 		{"aws", "example.com", sts, "us-east-1", codeSignature},
 	}
 	for _, test := range tests {
