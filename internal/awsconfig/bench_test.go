@@ -5,11 +5,13 @@ package awsconfig
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // tenThousand is a config as organisations generate it.
@@ -91,4 +93,52 @@ func TestValueKeepsNoFile(t *testing.T) {
 		t.Errorf("%d values keep %d bytes", len(kept), grown)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// BenchmarkDisagreements is what broker doctor does with ten thousand profiles
+// of which Go and JavaScript refuse each.
+func BenchmarkDisagreements(b *testing.B) {
+	files := Files{Config: filepath.Join(b.TempDir(), "config")}
+	data := bytes.ReplaceAll(tenThousand(), []byte("region ="), []byte("mfa_serial = arn:aws:iam::111122223333:mfa/ann\nregion ="))
+	data = append(data, "[profile main]\naws_access_key_id = A\naws_secret_access_key = x\n"...)
+	if err := os.WriteFile(files.Config, data, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		found, err := Disagreements(files)
+		if err != nil || len(found) != 10_000 {
+			b.Fatalf("%d found, %v", len(found), err)
+		}
+	}
+}
+
+// TestTenThousandMissingSources: each profile names a source of its own that is
+// not there. To look for what each was meant to be took minutes; a second is
+// what it takes now, and the bound is for the slowest of machines.
+func TestTenThousandMissingSources(t *testing.T) {
+	t.Parallel()
+	files := Files{Config: filepath.Join(t.TempDir(), "config")}
+	var data bytes.Buffer
+	for i := range 10_000 {
+		fmt.Fprintf(&data, "[profile a%05d]\nrole_arn = arn:aws:iam::111122223333:role/R\nsource_profile = gone%05d\n", i, i)
+	}
+	if err := os.WriteFile(files.Config, data.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	c, err := Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range c.Profiles() {
+		if _, err := c.Route(name, nil); !errors.Is(err, &Error{Code: CodeNoProfile}) {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if _, err := Disagreements(files); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("it took %v", took)
+	}
 }

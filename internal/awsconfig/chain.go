@@ -126,7 +126,7 @@ func (w *walk) enter(name string, at Pos) error {
 	}
 	err := errorAt(at, CodeNoProfile, "profile %s is the source of profile %s and does not exist", show(name), show(w.seen[len(w.seen)-2]))
 	err.Missing = name
-	if near, ok := w.config.near(name); ok {
+	if near, ok := w.config.nearSource(name); ok {
 		return err.hint("did you mean %s? To list the profiles: broker config list", show(near))
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // DefaultProfile is the profile that SDKs use when none is named.
@@ -16,7 +17,19 @@ type Config struct {
 	files       Files
 	config      layer
 	credentials layer
+	nearby      *nearby
 }
+
+// nearby remembers what missing source_profiles were probably meant to be: to
+// look through all names for each of ten thousand profiles took a minute.
+type nearby struct {
+	sync.Mutex
+	best map[string]string // "" for none
+}
+
+// mostNearby is how many names are looked for. More missing ones are no typing
+// errors.
+const mostNearby = 100
 
 // layer is what one file says, by name.
 type layer struct {
@@ -100,7 +113,7 @@ func Load(files Files) (*Config, error) {
 // LoadBytes returns what Load would if the files had this content. It keeps
 // none of it.
 func LoadBytes(files Files, config, credentials []byte) (*Config, error) {
-	c := &Config{files: files}
+	c := &Config{files: files, nearby: &nearby{best: map[string]string{}}}
 	var err error
 	if c.config, err = newLayer(files.Config, config); err != nil {
 		return nil, err

@@ -224,7 +224,7 @@ func (r *Readings) disagreement(c *Config, name string) (Disagreement, bool) {
 	p, _ := c.Profile(name)
 	d := Disagreement{Profile: name, Pos: p.Pos, Sources: true, Hint: "give the profile one source of credentials"}
 	d.Pos = culprit(list, d.Pos)
-	d.Message = "profile " + show(name) + ": " + r.Summary(r.Of(name), nearby(d.Pos))
+	d.Message = "profile " + show(name) + ": " + r.Summary(r.Of(name), beside(d.Pos))
 	d.Harmless = p.Get("credential_process") == "" && !severalKeys(list)
 	if from, _ := c.Profile(p.Get("source_profile")); p.Get("role_arn") != "" && from.Get("credential_process") != "" {
 		d.Harmless = false
@@ -275,8 +275,8 @@ func severalKeys(list []Reading) bool {
 	return false
 }
 
-// nearby shortens a place beside another one: the line alone in the same file.
-func nearby(to Pos) func(Pos) string {
+// beside shortens a place beside another one: the line alone in the same file.
+func beside(to Pos) func(Pos) string {
 	return func(p Pos) string {
 		if p.File == to.File {
 			return "line " + strings.TrimPrefix(p.String(), p.File+":")

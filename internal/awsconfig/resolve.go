@@ -116,6 +116,20 @@ func (c *Config) noProfile(name string) error {
 	return err.hint("list the profiles: broker config list")
 }
 
+// nearSource is near for a name that stands in the files.
+func (c *Config) nearSource(name string) (string, bool) {
+	c.nearby.Lock()
+	defer c.nearby.Unlock()
+	best, known := c.nearby.best[name]
+	if !known && len(c.nearby.best) < mostNearby {
+		if near, ok := c.near(name); ok {
+			best = near
+		}
+		c.nearby.best[name] = best
+	}
+	return best, best != ""
+}
+
 // near returns the profile that name was probably meant to be: with a third of
 // its characters changed at most.
 func (c *Config) near(name string) (string, bool) {
