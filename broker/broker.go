@@ -29,6 +29,21 @@ type Worker interface {
 	// Delete removes the item and proves it absent. An item that is absent
 	// already is no error.
 	Delete(ctx context.Context, p ipc.ItemParams) error
+	KeyWorker
+}
+
+// KeyWorker is what a Worker does to replace a key. See the operations of the
+// same names in package ipc.
+type KeyWorker interface {
+	Seal(ctx context.Context, p ipc.SealParams) error
+	CreateKey(ctx context.Context, p ipc.CreateKeyParams) (ipc.CreatedKey, error)
+	SealedKey(ctx context.Context, p ipc.SealedKeyParams) (ipc.SealedKey, error)
+	StoreKey(ctx context.Context, p ipc.StoreKeyParams) error
+	VerifyKey(ctx context.Context, p ipc.VerifyKeyParams) error
+	ListKeys(ctx context.Context, p ipc.IAMParams) (ipc.KeyStates, error)
+	SetKeyStatus(ctx context.Context, p ipc.KeyStatusParams) error
+	DeleteKey(ctx context.Context, p ipc.TargetParams) error
+	OnRotate(ctx context.Context, p ipc.OnRotateParams) error
 }
 
 // STS is what the daemon asks of AWS with temporary credentials. Errors are
@@ -160,6 +175,9 @@ type Broker struct {
 	locks    locks
 	vault    vaultState
 
+	rotations rotations
+	beginning sync.Mutex // of a rotation: one at a time
+
 	popUps      storm   // questions that came up unasked
 	asksUnasked *flight // the one whose question is up, or nil
 }
@@ -194,6 +212,7 @@ func New(opts Options) (*Broker, error) {
 // under way and returns when all of its goroutines have.
 func (b *Broker) Run(ctx context.Context) error {
 	var group sync.WaitGroup
+	b.loadRotations(ctx)
 	group.Go(func() { b.watch(ctx) })
 	group.Go(func() { b.tidyUp(ctx) })
 	<-ctx.Done()

@@ -61,6 +61,8 @@ func (b *Broker) operation(name string) (operation, bool) {
 		return b.opExplain, true
 	case ipc.OpRestore:
 		return b.opRestore, true
+	case ipc.OpRotate:
+		return b.opRotate, true
 	case ipc.OpLock:
 		return b.opLock, true
 	case ipc.OpHolding:

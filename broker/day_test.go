@@ -43,9 +43,10 @@ const (
 // in the same process, by the same clock. The network between them is the part
 // that is missing, so that a day can pass in a moment.
 type dayAWS struct {
-	clock *fakeClock
-	fake  *fakeaws.Server
-	keys  map[string]fakeaws.AccessKey
+	KeyWorker // no key is replaced in a day
+	clock     *fakeClock
+	fake      *fakeaws.Server
+	keys      map[string]fakeaws.AccessKey
 
 	mu      sync.Mutex
 	out     map[string]bool // Regions that do not answer

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"credbroker/broker/rotation"
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 )
@@ -21,9 +22,12 @@ func fail(code ipc.Code, hint, format string, args ...any) *ipc.Error {
 func coded(err error) *ipc.Error {
 	var e *ipc.Error
 	var c *awsconfig.Error
+	var r *rotation.Error
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &r):
+		return &ipc.Error{Code: ipc.Code(r.Code), Message: r.Error(), Hint: r.Hint}
 	case errors.As(err, &c):
 		return &ipc.Error{Code: ipc.Code(c.Code), Message: c.Error(), Hint: c.Hint}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -84,6 +84,7 @@ type fakeAWS struct {
 	params   []ipc.SessionTokenParams
 	account  string // of role sessions, instead of the role's
 	maxRole  int    // longest role session
+	iam      fakeIAM
 }
 
 func newFakeAWS(clock *fakeClock) *fakeAWS {

@@ -4,8 +4,6 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"slices"
 
@@ -30,9 +28,7 @@ func (b *Broker) opReserve(_ context.Context, _ ipc.Request, c conversation) (an
 	if err := b.opened(); err != nil {
 		return nil, wrap(err, "store key %s of profile %s", params.AccessKeyID, params.Profile)
 	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails: package rand ends the program instead
-	r := ipc.Reservation{Item: "broker.v1." + hex.EncodeToString(id[:]), Store: b.files.current().store(b.opts)}
+	r := ipc.Reservation{Item: newItem(), Store: b.files.current().store(b.opts)}
 	// The key counts as the profile's already, so that its route ends there.
 	has := func(profile string) (string, bool) {
 		if profile == params.Profile {
@@ -84,6 +80,11 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 			return err
 		}
 		old, now = s.Keys[params.Profile], b.newRecord(params, s.Keys)
+		if old.Item != "" {
+			if err := b.notRotating(params.Profile, old); err != nil {
+				return err
+			}
+		}
 		s.Keys[params.Profile] = now
 		s.spare(now.Item)
 		if old.Item != "" && old.Item != now.Item {
@@ -146,6 +147,9 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 		var ok bool
 		if key, ok = s.Keys[params.Profile]; !ok {
 			return fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %q", params.Profile)
+		}
+		if err := b.notRotating(params.Profile, key); err != nil {
+			return err
 		}
 		s.condemn(params.Profile, key)
 		return nil

@@ -126,6 +126,7 @@ func TestP13LockedServesNothing(t *testing.T) {
 			ipc.OpRestore: {ipc.RestoreParams{Keys: []ipc.AdoptParams{{
 				Profile: "dev", Item: item, AccessKeyID: annKey, KeyDetails: ipc.KeyDetails{AccountID: account, ARN: annARN, SerialNumber: annMFA},
 			}}}, goesOn},
+			ipc.OpRotate:  {ipc.RotateParams{Profile: "dev"}, ipc.CodeKeychainLocked},
 			ipc.OpLock:    {ipc.LockParams{}, goesOn},
 			ipc.OpHolding: {nil, goesOn}, // is how it is unlocked: below
 		}

@@ -145,3 +145,25 @@ func (b *Broker) sweep() {
 func (b *Broker) clockOffset() time.Duration {
 	return time.Duration(b.offset.Load()) * time.Second
 }
+
+// rename gives the sessions of one key to another one of the same user.
+func (b *Broker) rename(from, to string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.locks.keys[to] = b.locks.keys[from]
+	for id, e := range b.sessions {
+		if id.accessKeyID == from {
+			moved := *e
+			moved.id.accessKeyID = to
+			delete(b.sessions, id)
+			b.sessions[moved.id] = &moved
+		}
+	}
+	for k, e := range b.roles {
+		if e.id.accessKeyID == from {
+			moved := *e
+			moved.id.accessKeyID = to
+			b.roles[k] = &moved
+		}
+	}
+}

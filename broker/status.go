@@ -25,6 +25,7 @@ func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (a
 		AWSConfigFile:      v.files.Config,
 		AWSCredentialsFile: v.files.Credentials,
 		Problems:           v.problems(),
+		Rotations:          b.describeRotations(),
 		Pending:            []ipc.Pending{},
 		Sessions:           []ipc.Session{},
 		Keys:               []ipc.Key{},

@@ -161,6 +161,8 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 		return with(ctx, op, params, w.storeKey)
 	case ipc.OpVerifyKey:
 		return with(ctx, op, params, w.verifyKey)
+	case ipc.OpOnRotate:
+		return with(ctx, op, params, w.onRotate)
 	case ipc.OpListKeys:
 		return with(ctx, op, params, w.listKeys)
 	case ipc.OpSetKeyStatus:

@@ -31,7 +31,7 @@ func (m *Machine) create(ctx context.Context, j Journal) (Journal, Next, error) 
 	}
 	keys, err := m.Hands.ListKeys(ctx, j)
 	if err == nil {
-		err = free(j, keys)
+		err = Free(j, keys)
 	}
 	if err == nil {
 		err = m.Hands.Prepare(ctx, j)
@@ -78,8 +78,9 @@ func (m *Machine) abort(ctx context.Context, j Journal, err error) (Journal, Nex
 	return saved, m.later(), errors.Join(err, eerr, serr)
 }
 
-// free reports why a user's keys are not in a state to be rotated.
-func free(j Journal, keys []Key) error {
+// Free reports why the keys of j's user are not in a state to be rotated: the
+// old one must be there and active, and the second place free.
+func Free(j Journal, keys []Key) error {
 	old, there := find(keys, j.Old)
 	if !there {
 		return &Error{

@@ -338,6 +338,11 @@ var outcomes = []outcome{
 		"look at both keys in the IAM console",
 	},
 	{
+		ipc.CodeOnRotate,
+		exitError, "the program that on_rotate names failed, so the old key was not taken out of use",
+		"correct the program, then: broker rotate PROFILE --resume",
+	},
+	{
 		ipc.CodeNoRotation,
 		exitError, "no rotation of the key is under way",
 		"look for those that are: broker status",

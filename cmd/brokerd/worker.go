@@ -78,14 +78,14 @@ func (w *worker) SessionToken(ctx context.Context, p ipc.SessionTokenParams) (cr
 // CallerIdentity implements broker.Worker.
 func (w *worker) CallerIdentity(ctx context.Context, p ipc.ItemParams) (ipc.Identity, error) {
 	var id ipc.Identity
-	err := w.decode(ctx, ipc.OpCallerIdentity, p, &id)
+	err := w.decode(ctx, ipc.OpCallerIdentity, p.Store, p, &id)
 	return id, err
 }
 
 // ListMFADevices implements broker.Worker.
 func (w *worker) ListMFADevices(ctx context.Context, p ipc.ItemParams) (ipc.MFADevices, error) {
 	var devices ipc.MFADevices
-	err := w.decode(ctx, ipc.OpListMFADevices, p, &devices)
+	err := w.decode(ctx, ipc.OpListMFADevices, p.Store, p, &devices)
 	return devices, err
 }
 
@@ -95,8 +95,8 @@ func (w *worker) Delete(ctx context.Context, p ipc.ItemParams) error {
 	return err
 }
 
-func (w *worker) decode(ctx context.Context, op string, p ipc.ItemParams, result any) error {
-	raw, err := w.run(ctx, op, p.Store, p)
+func (w *worker) decode(ctx context.Context, op string, store ipc.Store, params, result any) error {
+	raw, err := w.run(ctx, op, store, params)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ var ours = map[string][]string{
 	"cmd/broker-sandbox": {"internal/atomicfile", "internal/fakeaws"},
 
 	"broker": {
-		"credproc", "internal/atomicfile", "internal/awsconfig", "internal/ipc",
+		"broker/rotation", "credproc", "internal/atomicfile", "internal/awsconfig", "internal/ipc",
 		"internal/secret",
 	},
 	"broker/rotation": {},

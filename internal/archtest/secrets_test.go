@@ -25,6 +25,7 @@ var revealers = map[string]string{
 	"vault/keychain/foreign_file.go":     "opens the file store of another program with its password",
 	"vault/keychain/file.go":             "opens the file store with its password",
 	"vault/keychain/passphrase_typed.go": "derives the password of the file store",
+	"vault/onrotate.go":                  "hands a key to the user's own program, which asked for it",
 	"vault/put.go":                       "checks the form of a key before it is stored",
 	"vault/record.go":                    "writes the record that the store keeps",
 	"vault/rotate.go":                    "checks the form of a new key, and that an item has it",

@@ -21,6 +21,7 @@ type Settings struct {
 	Vault    VaultSettings
 	Sessions SessionSettings
 	MFA      MFASettings
+	Rotation RotationSettings
 	AWS      AWSSettings
 	Profiles map[string]Override // by profile name; may be nil
 
@@ -54,6 +55,13 @@ type MFASettings struct {
 	HelperWait time.Duration // how long the helper waits for `broker mfa`; 50s
 }
 
+// RotationSettings is the section [rotation].
+type RotationSettings struct {
+	KeepDisabled time.Duration // how long the old key stays Inactive before it is deleted; 24h
+	VerifyFor    time.Duration // how long the new key must work without a failure; 10s
+	OnRotate     []string      // a program with an absolute path, and its arguments; nil is none
+}
+
 // AWSSettings is the section [aws]. Empty fields leave it to the defaults of
 // AWS. URLs are https, or http to this machine.
 type AWSSettings struct {
@@ -82,6 +90,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		Sessions: SessionSettings{SessionDuration: 12 * time.Hour, RoleDuration: time.Hour, MinRemaining: 20 * time.Minute},
 		MFA:      MFASettings{Surfaces: surfaces(), Timeout: 5 * time.Minute, HelperWait: 50 * time.Second},
+		Rotation: RotationSettings{KeepDisabled: day, VerifyFor: 10 * time.Second},
 	}
 }
 

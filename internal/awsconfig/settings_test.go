@@ -28,6 +28,11 @@ surfaces = tty, command
 timeout = 90s
 helper_wait = 20s
 
+[rotation]
+keep_disabled = 3d
+verify_for = 30s
+on_rotate = /opt/tell "the CI"
+
 [aws]
 config_file = /home/ann/.aws/config
 credentials_file = /home/ann/.aws/credentials
@@ -51,6 +56,7 @@ func wantSettings() Settings {
 		Vault:    VaultSettings{Backend: "file", PassphraseFile: "/home/ann/.config/broker/passphrase", Keychain: "broker"},
 		Sessions: SessionSettings{SessionDuration: 24 * time.Hour, RoleDuration: 2 * time.Hour},
 		MFA:      MFASettings{Surfaces: []string{"tty", "command"}, Timeout: 90 * time.Second, HelperWait: 20 * time.Second},
+		Rotation: RotationSettings{KeepDisabled: 72 * time.Hour, VerifyFor: 30 * time.Second, OnRotate: []string{"/opt/tell", "the CI"}},
 		AWS: AWSSettings{
 			ConfigFile: "/home/ann/.aws/config", CredentialsFile: "/home/ann/.aws/credentials", Region: "eu-west-1",
 			EndpointURL: "http://127.0.0.1:4566", STSEndpointURL: "https://sts.example.com", IAMEndpointURL: "http://[::1]:4566",
@@ -127,6 +133,7 @@ func TestSettingsDefaults(t *testing.T) {
 		MFA: MFASettings{
 			Surfaces: []string{"command", "terminal", "dialog", "tty"}, Timeout: 5 * time.Minute, HelperWait: 50 * time.Second,
 		},
+		Rotation: RotationSettings{KeepDisabled: 24 * time.Hour, VerifyFor: 10 * time.Second},
 	}
 	for _, text := range []string{"", "# nothing\n", "[sessions]\nsession_duration =\n[aws]\nregion = # none\n"} {
 		got, err := ParseSettings("config", []byte(text))
@@ -142,7 +149,9 @@ func TestSettingsErrors(t *testing.T) {
 		{"[valt]\nbackend = file", "config:1: unknown section [valt]", "did you mean [vault]?"},
 		{"[]", "config:1: unknown section []", "did you mean [aws]?"},
 		{"[profile]\n", "config:1: unknown section [profile]", "did you mean [profile NAME]?"},
-		{"[rotation]\nmax_age = 90d", "config:1: unknown section [rotation]", "did you mean"},
+		{"[rotations]\nmax_age = 90d", "config:1: unknown section [rotations]", "did you mean [rotation]"},
+		{"[rotation]\non_rotate = tell", "config:2: on_rotate must start with the absolute path", ""},
+		{"[rotation]\nkeep_disabled = 31d", "config:2: keep_disabled must be from 0s to 30d", ""},
 		{"[" + strings.Repeat("x", 2000) + "]", "unknown section [x", "did you mean"},
 		{"[profile -x]", `config:1: profile name starts with "-"`, ""},
 		{"[profile a!b]", "config:1: profile name has a character", ""},

@@ -45,6 +45,13 @@ func settingTable() []setting {
 		},
 		lengthSetting("mfa", "timeout", func(s *Settings) *time.Duration { return &s.MFA.Timeout }, time.Second, day),
 		lengthSetting("mfa", "helper_wait", func(s *Settings) *time.Duration { return &s.MFA.HelperWait }, 0, time.Hour),
+		lengthSetting("rotation", "keep_disabled", func(s *Settings) *time.Duration { return &s.Rotation.KeepDisabled }, 0, 30*day),
+		lengthSetting("rotation", "verify_for", func(s *Settings) *time.Duration { return &s.Rotation.VerifyFor }, 0, 10*time.Minute),
+		{
+			"rotation", "on_rotate",
+			func(s *Settings, v string) (err error) { s.Rotation.OnRotate, err = parseCommand(v); return err },
+			func(s Settings) string { return joinWords(s.Rotation.OnRotate) },
+		},
 		textSetting("aws", "config_file", func(s *Settings) *string { return &s.AWS.ConfigFile }, checkPath),
 		textSetting("aws", "credentials_file", func(s *Settings) *string { return &s.AWS.CredentialsFile }, checkPath),
 		textSetting("aws", "region", func(s *Settings) *string { return &s.AWS.Region }, checkRegion),

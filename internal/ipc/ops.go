@@ -23,6 +23,7 @@ const (
 	OpRestore     = "restore"     // RestoreParams → KeyList
 	OpExplain     = "explain"     // ExplainParams → Explanation; makes no call and asks nobody
 	OpLock        = "lock"        // LockParams → LockResult
+	OpRotate      = "rotate"      // RotateParams → Rotation, with events of the same; RotationPlan for a dry run; prompts
 	OpHolding     = "holding"     // HoldingParams → HoldingEvent each time something changes, Holding at the end
 )
 
@@ -101,6 +102,7 @@ type Status struct {
 	Problems           []Error    `json:"problems"`
 	Outages            []Outage   `json:"outages"`
 	Pending            []Pending  `json:"pending"`
+	Rotations          []Rotation `json:"rotations"`
 	Sessions           []Session  `json:"sessions"`
 	Keys               []Key      `json:"keys"`
 }

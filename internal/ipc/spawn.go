@@ -20,6 +20,7 @@ const (
 	KeychainTime = 5 * time.Second  // one call of the store
 	DialogTime   = 60 * time.Second // one call during which the platform's dialog may be up
 	AWSTime      = 15 * time.Second // one call of AWS, connecting included
+	OnRotateTime = 2 * time.Minute  // the user's on_rotate
 	KillDelay    = 5 * time.Second
 )
 
@@ -62,6 +63,8 @@ func Limit(op string) time.Duration {
 		keychain = 2 + 3*keyPlaces
 	case OpCreateKey: // open, read the seal, read the key; as OpStoreKey; make the key, or delete it again
 		keychain, aws = 3+3*keyPlaces, 2
+	case OpOnRotate: // open, read; the program
+		return Limit(OpCallerIdentity) - AWSTime + OnRotateTime
 	case OpSealedKey: // waits for a worker that may be writing
 		keychain = 1
 	// A foreign store may ask its user, whatever broker's own does.

@@ -18,6 +18,7 @@ const (
 	OpListKeys     = "list-keys"      // IAMParams → KeyStates
 	OpSetKeyStatus = "set-key-status" // KeyStatusParams → empty
 	OpDeleteKey    = "delete-key"     // TargetParams → empty
+	OpOnRotate     = "on-rotate"      // OnRotateParams → empty: the user's own program learns of a key
 )
 
 // IAMParams says in whose name a worker calls IAM: with the stored key, or, where
@@ -123,4 +124,12 @@ type StoreKeyParams struct {
 type VerifyKeyParams struct {
 	ItemParams
 	ARN string `json:"arn"` // of the user whose key it must be
+}
+
+// OnRotateParams starts the user's program for a stored key: the secret goes to
+// its standard input, and nowhere else.
+type OnRotateParams struct {
+	ItemParams
+	Command []string `json:"command"` // an absolute path, and arguments
+	Environ []string `json:"environ"` // beside what names the key
 }

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"slices"
+
+	"credbroker/broker/rotation"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// opRotate begins a rotation, or says how one goes on, and stays until a person
+// or the calendar is needed. Its conversation is where a code is asked for. A
+// caller who leaves changes nothing: the rotation goes on.
+func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (any, error) {
+	var params ipc.RotateParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	if err := b.opened(); err != nil {
+		return nil, wrap(err, "rotate the key of profile %s", params.Profile)
+	}
+	asker := callerOf(r, c)
+	asker.answers = true
+	key, err := b.keyToRotate(ctx, params.Profile, asker)
+	if err != nil {
+		return nil, err
+	}
+	if asker.sit != nil {
+		if err := asker.sit(); err != nil {
+			return nil, err
+		}
+	}
+	if params.DryRun {
+		return b.rotationPlan(ctx, key, asker)
+	}
+	rot := b.rotating(key.AccessKeyID)
+	switch {
+	case params.Resume || params.Undo:
+		if rot == nil {
+			return nil, fail(ipc.CodeNoRotation, "to begin one: broker rotate "+params.Profile, "key %s of profile %s is not being rotated", key.AccessKeyID, params.Profile)
+		}
+		rot.watchedBy(&asker)
+		defer rot.watchedBy(nil)
+		if err := rot.command(ctx, params.Undo); err != nil {
+			return nil, err
+		}
+	case rot != nil: // whoever asks again wants to see how far it is
+		rot.watchedBy(&asker)
+		defer rot.watchedBy(nil)
+		rot.wake()
+	default:
+		if err := b.mayRotate(key); err != nil {
+			return nil, err
+		}
+		if rot, err = b.beginRotation(ctx, key, params.Hold, &asker); err != nil {
+			return nil, err
+		}
+		defer rot.watchedBy(nil)
+	}
+	return rot.follow(ctx, c)
+}
+
+// keyToRotate returns the key of a profile, and whose it is.
+func (b *Broker) keyToRotate(ctx context.Context, profile string, c caller) (record, error) {
+	if err := awsconfig.ValidProfileName(profile); err != nil {
+		return record{}, err
+	}
+	pl, err := b.planner()
+	if err != nil {
+		return record{}, err
+	}
+	p, err := pl.ofKey(profile)
+	if err != nil { // perhaps the profile stands on another's key
+		through, perr := pl.plan(profile)
+		if perr != nil {
+			return record{}, perr
+		}
+		return record{}, fail(ipc.CodeNoKey, "rotate that one: broker rotate "+through.owner,
+			"profile %s has no key of its own: it uses that of %s", profile, through.owner)
+	}
+	if p.key.AccountID == "" {
+		if p, err = b.identify(ctx, p, c); err != nil {
+			return record{}, err
+		}
+	}
+	return p.key, nil
+}
+
+// mayRotate refuses what no rotation can do.
+func (b *Broker) mayRotate(key record) error {
+	if key.UserName == "" {
+		return fail(ipc.CodeKeyInvalid, "", "key %s is not of an IAM user", key.AccessKeyID)
+	}
+	return nil
+}
+
+// beginRotation starts a rotation unless somebody has just done so.
+func (b *Broker) beginRotation(ctx context.Context, key record, hold bool, asker *caller) (*rotator, error) {
+	b.beginning.Lock()
+	defer b.beginning.Unlock()
+	if rot := b.rotating(key.AccessKeyID); rot != nil {
+		rot.watchedBy(asker)
+		return rot, nil
+	}
+	return b.newRotation(ctx, key, hold, asker)
+}
+
+// watchedBy sets who can be asked for a code.
+func (r *rotator) watchedBy(c *caller) {
+	r.b.rotations.mu.Lock()
+	defer r.b.rotations.mu.Unlock()
+	r.asker = c
+}
+
+// follow reports each change of a rotation until it ends, or stands still for
+// longer than somebody would watch.
+func (r *rotator) follow(ctx context.Context, c conversation) (ipc.Rotation, error) {
+	var last ipc.Rotation
+	for {
+		r.b.rotations.mu.Lock()
+		now, changed, why, err := r.describeLocked(), r.changed, r.next.Why, r.err
+		j := r.journal
+		r.b.rotations.mu.Unlock()
+		switch why {
+		case rotation.Done:
+			return now, r.outcome(j)
+		case rotation.Kept, rotation.Held:
+			return now, nil
+		case rotation.Stuck:
+			return now, problemOf(j.Problem)
+		}
+		if hasCode(err, ipc.CodeMFACancelled, ipc.CodeMFATimeout, ipc.CodeMFARequired, ipc.CodeMFAWrong, ipc.CodeMFAUsed) {
+			return now, err
+		}
+		if !same(now, last) {
+			if err := c.Event(now); err != nil {
+				return now, err
+			}
+			last = now
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return now, ctx.Err()
+		}
+	}
+}
+
+// outcome is what an ended rotation comes to for who asked for it.
+func (r *rotator) outcome(j rotation.Journal) error {
+	if j.State == rotation.Aborted {
+		return problemOf(j.Problem)
+	}
+	return nil
+}
+
+func problemOf(p *rotation.Problem) error {
+	if p == nil {
+		return nil
+	}
+	return &ipc.Error{Code: ipc.Code(p.Code), Message: p.Message, Hint: p.Hint}
+}
+
+// same reports whether two states of a rotation look the same to who watches.
+func same(a, b ipc.Rotation) bool {
+	return a.State == b.State && a.Waiting == b.Waiting && a.New == b.New && a.Back == b.Back && slices.Equal(a.Profiles, b.Profiles) &&
+		(a.Problem == nil) == (b.Problem == nil)
+}

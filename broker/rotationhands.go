@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"credbroker/broker/rotation"
+	"credbroker/internal/atomicfile"
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/ipc"
+)
+
+// leastSession is what a session must have left to be used for a rotation: its
+// calls take a minute or two.
+const leastSession = 3 * time.Minute
+
+// hands do what a rotation decides, with workers, the index and the journal.
+type hands struct {
+	b *Broker
+	r *rotator
+}
+
+var _ rotation.Hands = hands{}
+
+// Now implements rotation.Hands: journals are held against the dates of IAM.
+func (h hands) Now() time.Time { return h.b.opts.Clock.Now().Add(h.b.clockOffset()) }
+
+// Save implements rotation.Hands.
+func (h hands) Save(_ context.Context, j rotation.Journal) error {
+	data, err := j.Encode()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(h.b.journalFile(j.ID), append(data, '\n'), 0o600); err != nil {
+		return fail(ipc.StorageCode(err), "", "write the journal of a rotation: %v", err)
+	}
+	return nil
+}
+
+// plan returns how the key of a rotation comes to a session: of the key that the
+// index names now, and without the roles that its profile may have beside it.
+func (h hands) plan(j rotation.Journal) (*plan, error) {
+	pl, err := h.b.planner()
+	if err != nil {
+		return nil, err
+	}
+	return pl.ofKey(j.Places[0].Profile)
+}
+
+// ofKey returns the plan of a session with the key of a profile, whatever the
+// profile itself is for.
+func (pl *planner) ofKey(profile string) (*plan, error) {
+	key, ok := pl.keys[profile]
+	if !ok {
+		return nil, fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %s", profile)
+	}
+	if p, err := pl.plan(profile); err == nil && p.owner == profile {
+		p.roles = nil
+		return p, nil
+	}
+	route := awsconfig.Route{Path: []awsconfig.ProfileSettings{{Profile: profile}}}
+	return &plan{
+		profile: profile, owner: profile, key: key, aws: pl.endpoint(route, key), duration: pl.sessionDuration(route.Profile()),
+		minRemaining: pl.settings.Sessions.MinRemaining, id: sessionID{key.AccessKeyID, key.SerialNumber},
+	}, nil
+}
+
+// signer returns what a call of IAM is signed with: a session with MFA, since
+// policies demand that of whoever changes keys; or, for a user without a device,
+// the key itself, because AWS lets no other session call IAM.
+func (h hands) signer(ctx context.Context, j rotation.Journal) (ipc.IAMParams, error) {
+	p, err := h.plan(j)
+	if err != nil {
+		return ipc.IAMParams{}, err
+	}
+	params := ipc.IAMParams{ItemParams: h.b.item(p), UserName: j.UserName}
+	if p.id.serial == "" {
+		return params, nil
+	}
+	e, err := h.session(ctx, p)
+	if err != nil {
+		return ipc.IAMParams{}, err
+	}
+	document, err := e.creds.Encode()
+	if err != nil {
+		return ipc.IAMParams{}, err
+	}
+	params.Session = document
+	return params, nil
+}
+
+// session returns the session of a key's user, and asks for a code if somebody
+// is there to give one.
+func (h hands) session(ctx context.Context, p *plan) (*entry, error) {
+	h.b.mu.Lock()
+	e := h.b.sessions[p.id]
+	h.b.mu.Unlock()
+	if e.valid(h.b.opts.Clock) && e.left(h.b.opts.Clock) > leastSession {
+		return e, nil
+	}
+	h.b.rotations.mu.Lock()
+	asker := h.r.asker
+	h.b.rotations.mu.Unlock()
+	if asker == nil {
+		return nil, fail(ipc.CodeMFARequired, "give a code: broker rotate "+p.profile+" --resume",
+			"the rotation of key %s waits for a session with an MFA code", p.key.AccessKeyID)
+	}
+	p.want.insists = true
+	return h.b.await(ctx, p, *asker)
+}
+
+// refused drops a session that AWS does not take any more.
+func (h hands) refused(j rotation.Journal, err error) {
+	if !hasCode(err, ipc.CodeAWSExpired) {
+		return
+	}
+	if p, perr := h.plan(j); perr == nil {
+		h.b.mu.Lock()
+		delete(h.b.sessions, p.id)
+		h.b.mu.Unlock()
+	}
+}
+
+// iam makes one call of IAM.
+func (h hands) iam(ctx context.Context, j rotation.Journal, call func(ipc.IAMParams) error) error {
+	params, err := h.signer(ctx, j)
+	if err == nil {
+		err = call(params)
+		h.refused(j, err)
+	}
+	return judged(err)
+}
+
+// ListKeys implements rotation.Hands.
+func (h hands) ListKeys(ctx context.Context, j rotation.Journal) ([]rotation.Key, error) {
+	var keys []rotation.Key
+	err := h.iam(ctx, j, func(p ipc.IAMParams) error {
+		states, err := h.b.opts.Worker.ListKeys(ctx, p)
+		keys = keysOf(states)
+		return err
+	})
+	return keys, err
+}
+
+// Prepare implements rotation.Hands.
+func (h hands) Prepare(ctx context.Context, j rotation.Journal) error {
+	if err := h.b.opened(); err != nil {
+		return judged(err)
+	}
+	return judged(h.b.opts.Worker.Seal(ctx, ipc.SealParams{Store: h.store(), Seal: j.Seal}))
+}
+
+func (h hands) store() ipc.Store { return h.b.files.current().store(h.b.opts) }
+
+func (h hands) sealed(j rotation.Journal) ipc.Sealed {
+	return ipc.Sealed{Seal: j.Seal, File: h.b.sealedFile(j.ID), Rotation: j.ID}
+}
+
+func placesOf(j rotation.Journal) []ipc.KeyPlace {
+	var places []ipc.KeyPlace
+	for _, p := range j.Places {
+		places = append(places, ipc.KeyPlace{Profile: p.Profile, Item: p.NewItem})
+	}
+	return places
+}
+
+// choice is what the user said of MFA, which the new key inherits.
+func (h hands) choice(j rotation.Journal) ipc.MFAChoice {
+	keys, err := h.b.index.snapshot()
+	if err != nil {
+		return ipc.MFAChoice{}
+	}
+	key := keys[j.Places[0].Profile]
+	return ipc.MFAChoice{SerialNumber: key.SerialNumber, NoMFA: key.NoMFA}
+}
+
+// CreateKey implements rotation.Hands. Once it has begun, nothing that happens
+// to the daemon's own plans may end it.
+func (h hands) CreateKey(ctx context.Context, j rotation.Journal) (string, error) {
+	params, err := h.signer(ctx, j)
+	if err != nil {
+		return "", judged(err)
+	}
+	made, err := h.b.opts.Worker.CreateKey(context.WithoutCancel(ctx), ipc.CreateKeyParams{
+		IAMParams: params, Sealed: h.sealed(j), AccountID: j.AccountID, ARN: j.ARN, Places: placesOf(j), MFAChoice: h.choice(j),
+	})
+	if err != nil {
+		h.refused(j, err)
+		return "", judgedOnce(err)
+	}
+	if made.StoreError != nil {
+		return made.AccessKeyID, judged(made.StoreError)
+	}
+	return made.AccessKeyID, nil
+}
+
+// Sealed implements rotation.Hands.
+func (h hands) Sealed(ctx context.Context, j rotation.Journal) (string, error) {
+	key, err := h.b.opts.Worker.SealedKey(ctx, ipc.SealedKeyParams{Sealed: h.sealed(j)})
+	return key.AccessKeyID, judged(err)
+}
+
+// Store implements rotation.Hands.
+func (h hands) Store(ctx context.Context, j rotation.Journal) error {
+	if err := h.b.opened(); err != nil {
+		return judged(err)
+	}
+	return judged(h.b.opts.Worker.StoreKey(ctx, ipc.StoreKeyParams{
+		Sealed: h.sealed(j), Store: h.store(), AccessKeyID: j.New, AccountID: j.AccountID, ARN: j.ARN,
+		Places: placesOf(j), MFAChoice: h.choice(j),
+	}))
+}
+
+// itemOf returns a stored key of a rotation, whatever the index says of it.
+func (h hands) itemOf(j rotation.Journal, accessKeyID string) (ipc.ItemParams, error) {
+	p, err := h.plan(j)
+	if err != nil {
+		return ipc.ItemParams{}, err
+	}
+	item := h.b.item(p)
+	item.Profile, item.AccessKeyID, item.Item = j.Places[0].Profile, accessKeyID, j.Places[0].OldItem
+	if accessKeyID == j.New {
+		item.Item = j.Places[0].NewItem
+	}
+	return item, nil
+}
+
+// Try implements rotation.Hands.
+func (h hands) Try(ctx context.Context, j rotation.Journal, accessKeyID string) error {
+	item, err := h.itemOf(j, accessKeyID)
+	if err == nil {
+		err = h.b.opened()
+	}
+	if err == nil {
+		err = h.b.opts.Worker.VerifyKey(ctx, ipc.VerifyKeyParams{ItemParams: item, ARN: j.ARN})
+	}
+	switch {
+	case hasCode(err, ipc.CodeAWSKeyUnknown, ipc.CodeAWSSecret):
+		return &rotation.Error{Kind: rotation.Later, Code: string(coded(err).Code), Err: fmt.Errorf("%w: %w", rotation.ErrNotYet, err)}
+	case hasCode(err, ipc.CodeKeyInvalid):
+		return &rotation.Error{Kind: rotation.Refused, Code: string(ipc.CodeKeyInvalid), Err: fmt.Errorf("%w: %w", rotation.ErrMismatch, err)}
+	}
+	return judged(err)
+}
+
+// Switch implements rotation.Hands. Sessions that were made with the other key
+// are of the same user: they go on serving, so that nobody is asked again.
+func (h hands) Switch(ctx context.Context, j rotation.Journal, accessKeyID string) error {
+	from := j.Old
+	if accessKeyID == j.Old {
+		from = j.New
+	}
+	err := h.b.index.update(func(s *state) error {
+		for _, p := range j.Places {
+			have, ok := s.Keys[p.Profile]
+			if !ok || have.Item != p.OldItem && have.Item != p.NewItem {
+				return fail(ipc.CodeKeyExists, "", "profile %s has another key by now", p.Profile)
+			}
+			have.AccessKeyID, have.Item = accessKeyID, p.NewItem
+			if accessKeyID == j.Old {
+				have.Item = p.OldItem
+			} else {
+				have.AddedAt = h.b.opts.Clock.Now().UTC()
+			}
+			s.Keys[p.Profile] = have
+		}
+		return nil
+	})
+	if err != nil {
+		return judged(err)
+	}
+	h.b.rename(from, accessKeyID)
+	h.b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key switched", slog.String("from", from), slog.String("access_key_id", accessKeyID))
+	return nil
+}
+
+// SetActive implements rotation.Hands.
+func (h hands) SetActive(ctx context.Context, j rotation.Journal, accessKeyID string, active bool) error {
+	return h.iam(ctx, j, func(p ipc.IAMParams) error {
+		return h.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: ipc.TargetParams{IAMParams: p, Target: accessKeyID}, Active: active})
+	})
+}
+
+// DeleteKey implements rotation.Hands.
+func (h hands) DeleteKey(ctx context.Context, j rotation.Journal, accessKeyID string) error {
+	return h.iam(ctx, j, func(p ipc.IAMParams) error {
+		return h.b.opts.Worker.DeleteKey(ctx, ipc.TargetParams{IAMParams: p, Target: accessKeyID})
+	})
+}
+
+// Tell implements rotation.Hands.
+func (h hands) Tell(ctx context.Context, j rotation.Journal, accessKeyID string) error {
+	command := h.b.files.current().settings.Rotation.OnRotate
+	if len(command) == 0 {
+		return nil
+	}
+	item, err := h.itemOf(j, accessKeyID)
+	if err != nil {
+		return judged(err)
+	}
+	environ, err := h.b.commandEnviron()
+	if err != nil {
+		h.b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "on_rotate runs with the daemon's environment", slog.Any("error", err))
+	}
+	for _, p := range j.Places {
+		item.Profile, item.Item = p.Profile, p.OldItem
+		if accessKeyID == j.New {
+			item.Item = p.NewItem
+		}
+		if err := h.b.opts.Worker.OnRotate(ctx, ipc.OnRotateParams{ItemParams: item, Command: command, Environ: environ}); err != nil {
+			return judged(err)
+		}
+	}
+	return nil
+}
+
+// Forget implements rotation.Hands. From the moment that it is in the index, it
+// is done for: what the vault keeps is tried again each minute.
+func (h hands) Forget(ctx context.Context, j rotation.Journal, items []string) error {
+	err := h.b.index.update(func(s *state) error {
+		for _, item := range items {
+			d := doomed{j.Places[0].Profile, j.Old, item}
+			for _, p := range j.Places {
+				switch item {
+				case p.OldItem:
+					d = doomed{p.Profile, j.Old, item}
+				case p.NewItem:
+					d = doomed{p.Profile, firstOf(j.New, j.Old), item}
+				}
+			}
+			s.spare(item)
+			s.Doomed = append(s.Doomed, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return judged(err)
+	}
+	if err := os.Remove(h.b.sealedFile(j.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return judged(fail(ipc.StorageCode(err), "", "delete the sealed key: %v", err))
+	}
+	h.b.dropUnowned()
+	h.b.deleteDoomed(ctx)
+	return nil
+}
+
+// judged says what an error means for a rotation. What nobody has refused may be
+// tried again: every step but CreateKey is harmless twice.
+func judged(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := coded(err)
+	kind := rotation.Later
+	switch e.Code {
+	case ipc.CodeKeyGone:
+		err = fmt.Errorf("%w: %w", rotation.ErrGone, err)
+		kind = rotation.Refused
+	case ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined, ipc.CodeAWSFailed, ipc.CodeKeyQuota,
+		ipc.CodeKeyInvalid, ipc.CodeKeyExists, ipc.CodeOnRotate, ipc.CodeKeychainCorrupt, ipc.CodeUsage, ipc.CodeNoKey:
+		kind = rotation.Refused
+	}
+	return &rotation.Error{Kind: kind, Code: string(e.Code), Hint: e.Hint, Err: err}
+}
+
+// judgedOnce is judged for CreateKey: only a worker that answered knows what
+// became of it.
+func judgedOnce(err error) error {
+	e := coded(err)
+	if e.Spent || e.Code == ipc.CodeInternal || e.Code == ipc.CodeKeychainTimeout || e.Code == ipc.CodeDeadline {
+		return &rotation.Error{Kind: rotation.Unknown, Code: string(e.Code), Hint: e.Hint, Err: err}
+	}
+	return judged(err)
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"credbroker/broker/rotation"
+	"credbroker/internal/atomicfile"
+	"credbroker/internal/ipc"
+)
+
+// maxJournal is far above what a journal of many profiles needs.
+const maxJournal = 256 << 10
+
+// journalSuffix ends the name of a journal: ID.json, beside it ID.sealed.
+const journalSuffix = ".json"
+
+// rotations are the rotations that have not ended. The zero value has none. It
+// has a lock of its own, which is never held while something is waited for.
+type rotations struct {
+	mu     sync.Mutex
+	all    map[string]*rotator // by ID
+	broken []error             // journals that cannot be read
+}
+
+// rotator carries one rotation out. It belongs to the daemon: whoever began it
+// may leave.
+type rotator struct {
+	b  *Broker
+	id string
+
+	poke chan struct{} // something has changed that run waits for; holds one token
+
+	// Guarded by rotations.mu.
+	journal rotation.Journal
+	next    rotation.Next
+	err     error         // of the last step
+	order   *order        // what the user wants next; nil: nothing
+	asker   *caller       // who can give a code; nil: nobody
+	changed chan struct{} // closed when any of the above changes
+}
+
+// order is a wish of the user's, and where to say that it is done.
+type order struct {
+	undo bool
+	done chan error // takes one
+}
+
+// rotationDir is where journals and sealed files are.
+func (b *Broker) rotationDir() string {
+	return filepath.Join(filepath.Dir(b.opts.Places.StateFile), "rotations")
+}
+
+func (b *Broker) journalFile(id string) string {
+	return filepath.Join(b.rotationDir(), id+journalSuffix)
+}
+
+// sealedFile has the secret of a new key until the vault does.
+func (b *Broker) sealedFile(id string) string { return filepath.Join(b.rotationDir(), id+".sealed") }
+
+// loadRotations takes up what an earlier daemon has left.
+func (b *Broker) loadRotations(ctx context.Context) {
+	entries, err := os.ReadDir(b.rotationDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.rotations.broken = append(b.rotations.broken, err)
+	}
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), journalSuffix)
+		if !ok {
+			continue
+		}
+		j, err := b.readJournal(id)
+		switch {
+		case err != nil:
+			b.opts.Log.LogAttrs(ctx, slog.LevelError, "the journal of a rotation cannot be read", slog.String("path", b.journalFile(id)), slog.Any("error", err))
+			b.rotations.mu.Lock()
+			b.rotations.broken = append(b.rotations.broken, err)
+			b.rotations.mu.Unlock()
+		case j.State.Ended():
+			b.removeJournal(ctx, id)
+		default:
+			b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "rotation goes on", slog.String("access_key_id", j.Old), slog.String("state", string(j.State)))
+			b.startRotator(ctx, j, nil)
+		}
+	}
+}
+
+func (b *Broker) readJournal(id string) (rotation.Journal, error) {
+	data, err := atomicfile.Read(b.journalFile(id), maxJournal)
+	if err != nil {
+		return rotation.Journal{}, err
+	}
+	return rotation.Decode(data)
+}
+
+// removeJournal forgets a rotation that has ended. The lock file of its sealed
+// file goes with it: nobody locks that any more.
+func (b *Broker) removeJournal(ctx context.Context, id string) {
+	for _, path := range []string{b.sealedFile(id), b.sealedFile(id) + ".room", b.sealedFile(id) + ".lock", b.journalFile(id)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "leftover of a rotation not removed", slog.String("path", path), slog.Any("error", err))
+		}
+	}
+}
+
+// startRotator runs a rotation whose journal is on the disk. asker can give a
+// code; nil: nobody can.
+func (b *Broker) startRotator(ctx context.Context, j rotation.Journal, asker *caller) *rotator {
+	r := &rotator{b: b, id: j.ID, journal: j, poke: make(chan struct{}, 1), changed: make(chan struct{})}
+	b.rotations.mu.Lock()
+	if b.rotations.all == nil {
+		b.rotations.all = map[string]*rotator{}
+	}
+	r.asker = asker
+	b.rotations.all[j.ID] = r
+	b.rotations.mu.Unlock()
+	b.tasks.start(ctx, r.run)
+	return r
+}
+
+// rotating returns the rotation of a key, old or new, or nil.
+func (b *Broker) rotating(accessKeyID string) *rotator {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	for _, r := range b.rotations.all {
+		if accessKeyID != "" && (r.journal.Old == accessKeyID || r.journal.New == accessKeyID) {
+			return r
+		}
+	}
+	return nil
+}
+
+// notRotating refuses what would pull the rug from under a rotation.
+func (b *Broker) notRotating(profile string, key record) error {
+	r := b.rotating(key.AccessKeyID)
+	if r == nil {
+		return nil
+	}
+	return fail(ipc.CodeRefused, "see it to its end: broker rotate "+profile+" --resume; or take it back: broker rotate "+profile+" --undo",
+		"key %s of profile %s is being rotated", key.AccessKeyID, profile)
+}
+
+// describeRotations returns what status shows, the oldest first.
+func (b *Broker) describeRotations() []ipc.Rotation {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	list := []ipc.Rotation{}
+	for _, r := range b.rotations.all {
+		list = append(list, r.describeLocked())
+	}
+	slices.SortFunc(list, func(x, y ipc.Rotation) int {
+		return cmp.Or(x.PlannedAt.Compare(y.PlannedAt), cmp.Compare(x.Old, y.Old))
+	})
+	return list
+}
+
+func (r *rotator) describeLocked() ipc.Rotation {
+	j := r.journal
+	out := ipc.Rotation{
+		Profiles: j.Profiles(), UserName: j.UserName, State: string(j.State), Old: j.Old, New: j.New,
+		Back: j.Back, Hold: j.Hold, Waiting: string(r.next.Why), PlannedAt: j.PlannedAt,
+	}
+	out.Step, out.Steps = j.Steps()
+	if !r.next.At.IsZero() {
+		at := r.next.At.UTC()
+		out.Until = &at
+	}
+	switch p := j.Problem; {
+	case p != nil:
+		out.Problem = &ipc.Error{Code: ipc.Code(p.Code), Message: p.Message, Hint: p.Hint}
+	case r.err != nil:
+		out.Problem = coded(r.err)
+	}
+	return out
+}
+
+// machine returns the state machine with the settings of now.
+func (b *Broker) machine(r *rotator) *rotation.Machine {
+	s := b.files.current().settings
+	verify := s.Rotation.VerifyFor
+	// What AWS needs cannot be shortened; a pretend one on this machine can.
+	if !onLoopback(firstOf(s.AWS.IAMEndpointURL, s.AWS.EndpointURL)) {
+		verify = max(verify, leastVerify)
+	}
+	return &rotation.Machine{Hands: hands{b, r}, VerifyFor: verify, KeepDisabled: s.Rotation.KeepDisabled}
+}
+
+// leastVerify is how long a key of AWS itself must work: see rotation.Machine.
+const leastVerify = 10 * time.Second
+
+// run advances until the rotation or the daemon ends.
+func (r *rotator) run(ctx context.Context) {
+	failures := 0
+	for ctx.Err() == nil {
+		r.obey(ctx)
+		j, next, err := r.b.machine(r).Advance(ctx, r.state())
+		if errors.Is(err, rotation.ErrUnsaved) {
+			if again, rerr := r.b.readJournal(r.id); rerr == nil {
+				j = again // it may be on the disk all the same
+			}
+		}
+		if err != nil {
+			failures++
+			r.b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "rotation is held up", slog.String("access_key_id", j.Old),
+				slog.String("state", string(j.State)), slog.Any("error", err))
+		} else {
+			failures = 0
+		}
+		if next.Why == rotation.Retrying {
+			next.At = r.b.opts.Clock.Now().Add(retryPause(failures))
+		}
+		if next.Why == rotation.Done {
+			r.b.removeJournal(ctx, r.id)
+		}
+		r.publish(j, next, err)
+		if next.Why == rotation.Done {
+			return
+		}
+		r.wait(ctx, next)
+	}
+}
+
+// retryPause grows from the patience of a user who watches to that of a laptop
+// in a bag.
+func retryPause(failures int) time.Duration {
+	return min(time.Second<<min(failures, 10), 5*time.Minute)
+}
+
+// wait returns when the next step is due, or something has changed. The wall
+// clock is looked at each minute: timers stand still while the machine sleeps.
+func (r *rotator) wait(ctx context.Context, next rotation.Next) {
+	if next.Why == rotation.Nothing {
+		return
+	}
+	for {
+		pause := time.Minute
+		if !next.At.IsZero() {
+			left := next.At.Sub(r.b.opts.Clock.Now())
+			if left <= 0 {
+				return
+			}
+			pause = min(pause, left)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-r.poke:
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// wake makes wait return.
+func (r *rotator) wake() {
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+func (r *rotator) state() rotation.Journal {
+	r.b.rotations.mu.Lock()
+	defer r.b.rotations.mu.Unlock()
+	return r.journal
+}
+
+// publish tells everybody who watches. One that has ended is known to nobody
+// else from then on.
+func (r *rotator) publish(j rotation.Journal, next rotation.Next, err error) {
+	r.b.rotations.mu.Lock()
+	defer r.b.rotations.mu.Unlock()
+	r.journal, r.next, r.err = j, next, err
+	close(r.changed)
+	r.changed = make(chan struct{})
+	if next.Why != rotation.Done {
+		return
+	}
+	delete(r.b.rotations.all, r.id)
+	if r.order != nil { // it came too late
+		r.order.done <- r.over()
+		r.order = nil
+	}
+}
+
+// over is the answer to who tells a rotation how to go on that has ended.
+func (r *rotator) over() error {
+	return fail(ipc.CodeNoRotation, "see how it ended: broker status", "the rotation of key %s has just ended", r.journal.Old)
+}
+
+// obey carries out what the user has asked for.
+func (r *rotator) obey(ctx context.Context) {
+	r.b.rotations.mu.Lock()
+	o, j := r.order, r.journal
+	r.order = nil
+	r.b.rotations.mu.Unlock()
+	if o == nil {
+		return
+	}
+	var err error
+	if o.undo {
+		j, err = r.b.machine(r).Undo(ctx, j)
+	} else {
+		j, err = r.b.machine(r).Resume(ctx, j)
+	}
+	if err == nil {
+		r.publish(j, rotation.Next{}, nil)
+	}
+	o.done <- err
+}
+
+// command gives an order and waits until it is written down.
+func (r *rotator) command(ctx context.Context, undo bool) error {
+	o := &order{undo, make(chan error, 1)}
+	r.b.rotations.mu.Lock()
+	if r.next.Why == rotation.Done {
+		r.b.rotations.mu.Unlock()
+		return r.over()
+	}
+	if r.order != nil {
+		r.b.rotations.mu.Unlock()
+		return fail(ipc.CodeBusy, "try again in a moment", "somebody else has just told the rotation how to go on")
+	}
+	r.order = o
+	r.b.rotations.mu.Unlock()
+	r.wake()
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// newRotation plans the rotation of a key for all profiles that have it.
+func (b *Broker) newRotation(ctx context.Context, key record, hold bool, asker *caller) (*rotator, error) {
+	keys, err := b.keys()
+	if err != nil {
+		return nil, err
+	}
+	var places []rotation.Place
+	for profile, k := range keys {
+		if k.AccessKeyID == key.AccessKeyID {
+			places = append(places, rotation.Place{Profile: profile, OldItem: k.Item, NewItem: newItem()})
+		}
+	}
+	slices.SortFunc(places, func(x, y rotation.Place) int { return cmp.Compare(x.Profile, y.Profile) })
+	subject := rotation.Subject{UserName: key.UserName, AccountID: key.AccountID, ARN: key.ARN, AccessKeyID: key.AccessKeyID}
+	id := randomID()
+	j, err := rotation.Plan(id, subject, newItem(), places, hold, b.opts.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := atomicfile.MkdirAll(b.rotationDir(), 0o700); err != nil {
+		return nil, fail(ipc.StorageCode(err), "", "write the journal of a rotation: %v", err)
+	}
+	if err := (hands{b, nil}).Save(ctx, j); err != nil {
+		return nil, err
+	}
+	return b.startRotator(ctx, j, asker), nil
+}
+
+func newItem() string { return "broker.v1." + randomID() }
+
+func randomID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: package rand ends the program instead
+	return hex.EncodeToString(id[:])
+}
