@@ -179,8 +179,10 @@ func openDocuments(files awsconfig.Files, text awsText) (d documents, err error)
 	}
 	if d.credentials, err = awsconfig.ParseDocument(files.Credentials, awsconfig.CredentialsFile, text[theCredentials]); err != nil {
 		d.config.Wipe()
+		return d, err
 	}
-	return d, err
+	d.credentials.Beside(d.config)
+	return d, nil
 }
 
 func (d documents) wipe() {

@@ -234,11 +234,10 @@ func (d *Document) parking(b *block, items []item, profile string) (renames []re
 		case isPairKey(it.key):
 			return nil, "", plaintextPair(at, profile)
 		case it.key == processKey && asks(it.value, profile):
+		case (it.key == processKey || parks(it.key)) && has(items, unusedPrefix+it.key):
+			return nil, "", errorAt(at, CodeProfileInvalid, "%s is set although %s is there already", it.key, unusedPrefix+it.key).
+				hint("remove the one that is not meant")
 		case it.key == processKey, parks(it.key) && (has(items, parkedPrefix+it.key) || has(above, parkedPrefix+it.key)):
-			if has(items, unusedPrefix+it.key) {
-				return nil, "", errorAt(at, CodeProfileInvalid, "%s is set although %s is there already", it.key, unusedPrefix+it.key).
-					hint("remove the one that is not meant")
-			}
 			renames = append(renames, rename{it.at, unusedPrefix})
 		case parks(it.key):
 			renames = append(renames, rename{it.at, parkedPrefix})

@@ -209,8 +209,9 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that every input can be written back byte for byte, that
-// none panics, and that what parses holds no secret.
+// FuzzParse checks that every input can be written back byte for byte, line by
+// line and as a Document where it is one, that none panics, and that what parses
+// holds no secret.
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"testdata/config", "testdata/credentials"} {
 		data, err := os.ReadFile(name)
@@ -221,6 +222,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n")))
 	}
 	f.Add([]byte("[default]\r\nx = 1\n y\r\r\n\n[x"))
+	for _, text := range slices.Concat(hostile(), botocoreTable()) {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got []byte
 		for rest := data; len(rest) > 0; {
@@ -230,6 +234,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if !bytes.Equal(got, data) {
 			t.Errorf("got %q, want %q", got, data)
+		}
+		for _, kind := range []FileKind{ConfigFile, CredentialsFile} {
+			d, err := ParseDocument("f", kind, data)
+			if err != nil {
+				checkError(t, err, CodeConfigBroken, "f:")
+			} else if got := d.Bytes(); !bytes.Equal(got, data) || d.Changed() {
+				t.Errorf("as a document: got %q, want %q", got, data)
+			}
 		}
 		file, err := parse("f", data)
 		if err != nil {
