@@ -68,3 +68,15 @@ func (c *Collection) Labels() []string {
 	c.k.t.Helper()
 	return c.k.labels(c.path)
 }
+
+// Unlock unlocks the collection, without a dialog.
+func (c *Collection) Unlock() {
+	c.k.t.Helper()
+	c.k.must("unlock a collection", func(conn *dbus.Conn) error {
+		s, err := plain(conn, []byte(password))
+		if err != nil {
+			return err
+		}
+		return service(conn).Call(guiltIface+"UnlockWithMasterPassword", 0, c.path, s).Err
+	})
+}
