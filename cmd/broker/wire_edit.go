@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -176,26 +177,36 @@ type editedFile struct {
 // run edits the files. The plan is that of what was done, or of what was
 // refused.
 func (e *wireEdit) run(ctx context.Context) (plan wirePlan, files []editedFile, err error) {
-	old, plan, err := e.preview()
-	old.clear()
-	plan.text.clear()
+	old, first, err := e.preview()
+	defer old.clear()
+	defer first.text.clear()
 	if err == nil && e.named {
-		err = plan.refusal(true)
+		err = first.refusal(true)
 	}
 	if err != nil {
-		return plan, nil, err
+		return first, nil, err
 	}
-	next := plan
-	for n, part := range e.order() {
+	again := func(text awsText) (wirePlan, error) {
+		if !text.equal(old) {
+			return e.plan(text)
+		}
+		same := first
+		same.text = awsText{bytes.Clone(first.text[theConfig]), bytes.Clone(first.text[theCredentials])}
+		return same, nil
+	}
+	plan = first
+	next := first
+	for _, part := range e.order() {
 		if !next.changes[part] {
 			continue
 		}
-		file, err := e.rewrite(ctx, part, &next)
-		if len(files) == 0 { // a second one plans on what the first has done already
+		half := len(files) > 0
+		file, err := e.rewrite(ctx, part, again, &next)
+		if !half { // a second one plans on what the first has done already
 			plan = next
 		}
 		if err != nil {
-			return plan, files, e.takeBack(ctx, n > 0 && len(files) > 0, plan, err)
+			return plan, files, e.takeBack(ctx, half, plan, err)
 		}
 		if file.Path != "" {
 			files = append(files, file)
@@ -214,7 +225,7 @@ func (e *wireEdit) order() []int {
 
 // rewrite changes one of the two files by a new plan, made on what both are in
 // that moment. The zero editedFile is one that needed no change.
-func (e *wireEdit) rewrite(ctx context.Context, part int, plan *wirePlan) (editedFile, error) {
+func (e *wireEdit) rewrite(ctx context.Context, part int, again func(awsText) (wirePlan, error), plan *wirePlan) (editedFile, error) {
 	how := e.how
 	how.Backup = true
 	done, err := awsconfig.Rewrite(ctx, e.path(part), how, func(own []byte) ([]byte, error) {
@@ -227,7 +238,7 @@ func (e *wireEdit) rewrite(ctx context.Context, part int, plan *wirePlan) (edite
 		if part == theCredentials {
 			text = awsText{beside, own}
 		}
-		next, err := e.plan(text)
+		next, err := again(text)
 		defer clear(next.text[1-part])
 		if err == nil && e.named {
 			err = next.refusal(true)
@@ -247,11 +258,11 @@ func (e *wireEdit) takeBack(ctx context.Context, half bool, plan wirePlan, cause
 	if !half {
 		return cause
 	}
-	again := func() error {
+	goOn := func() error {
 		return fmt.Errorf("%w; %s is changed already, and nothing is lost: the same command, run again, goes on from there", cause, e.path(e.order()[0]))
 	}
 	if !e.wires {
-		return again()
+		return goOn()
 	}
 	_, err := awsconfig.Rewrite(context.WithoutCancel(ctx), e.files.Config, e.how, func(own []byte) ([]byte, error) {
 		config, err := awsconfig.ParseDocument(e.files.Config, awsconfig.ConfigFile, own)
@@ -270,7 +281,7 @@ func (e *wireEdit) takeBack(ctx context.Context, half bool, plan wirePlan, cause
 		return config.Bytes(), nil
 	})
 	if err != nil {
-		return again()
+		return goOn()
 	}
 	return fmt.Errorf("%w; %s is as it was before", cause, e.files.Config)
 }

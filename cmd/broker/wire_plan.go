@@ -64,12 +64,17 @@ func (t awsText) clear() {
 	clear(t[theCredentials])
 }
 
+func (t awsText) equal(u awsText) bool {
+	return bytes.Equal(t[theConfig], u[theConfig]) && bytes.Equal(t[theCredentials], u[theCredentials])
+}
+
 // wirePlan is what an edit makes of two files: pure, so that it can be thought
 // through again when a file has changed meanwhile.
 type wirePlan struct {
 	text     awsText // the files as they are to be
 	changes  [2]bool // which of them
 	profiles []wiredProfile
+	others   []string // that live on a profile that is wired by name, and are not
 }
 
 // wireRules is what wire decides by, beside the files.
@@ -263,7 +268,27 @@ func (r wireRules) settle(before *awsconfig.Config, p *wirePlan) error {
 		}
 		t.renamed = lost(was, is)
 	}
+	if r.names != nil {
+		p.others = r.dependants(after)
+	}
 	return nil
+}
+
+// dependants returns the profiles, beside those that were named, that take their
+// credentials from one of these and are not sent to broker themselves: SDKs
+// assume their roles, and not all of them do where an MFA device is named.
+func (r wireRules) dependants(config *awsconfig.Config) []string {
+	var names []string
+	for _, name := range config.Profiles() {
+		if _, ours := config.Helper(name); ours || slices.Contains(r.names, name) {
+			continue
+		}
+		route, err := config.Route(name, lookup(r.keys))
+		if err == nil && slices.ContainsFunc(route.Path, func(p awsconfig.ProfileSettings) bool { return slices.Contains(r.names, p.Profile) }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // lost reports whether a profile has a key less than before.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -14,9 +15,10 @@ import (
 // wireResult is the JSON of broker wire and broker unwire.
 type wireResult struct {
 	Profiles []wiredProfile `json:"profiles"`
-	Files    []editedFile   `json:"files"`           // those that were changed
-	Tools    []toolNote     `json:"tools,omitempty"` // what other programs make of it
-	Diff     *string        `json:"diff,omitempty"`  // of --diff, which changes nothing
+	Files    []editedFile   `json:"files"`            // those that were changed
+	Others   []string       `json:"others,omitempty"` // profiles that live on those that were named, and are not wired
+	Tools    []toolNote     `json:"tools,omitempty"`  // what other programs make of it
+	Diff     *string        `json:"diff,omitempty"`   // of --diff, which changes nothing
 }
 
 // edited does an edit, or shows it, and says what came of it.
@@ -52,7 +54,7 @@ func (e *wireEdit) result(ctx context.Context, diff bool) (wireResult, error) {
 		result.Files = []editedFile{}
 	}
 	if err == nil {
-		result.Tools = e.toolNotes(plan)
+		result.Tools, result.Others = e.toolNotes(plan), plan.others
 		err = plan.refusal(e.named)
 	}
 	return result, err
@@ -70,7 +72,7 @@ func (e *wireEdit) difference() (wireResult, error) {
 	for part := range old {
 		text += awsconfig.Diff(e.path(part), old[part], plan.text[part])
 	}
-	result := wireResult{Profiles: plan.profiles, Files: []editedFile{}, Tools: e.toolNotes(plan), Diff: &text}
+	result := wireResult{Profiles: plan.profiles, Files: []editedFile{}, Tools: e.toolNotes(plan), Others: plan.others, Diff: &text}
 	return result, plan.refusal(e.named)
 }
 
@@ -84,7 +86,7 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 		case stateAlready:
 			a.printf("%s: from broker already\n", p.Profile)
 		case stateUnwired:
-			a.printf("%s: back to %s\n", p.Profile, p.Now)
+			a.printf("%s: is %s again\n", p.Profile, p.Now)
 		case stateNotWired:
 			a.printf("%s: is not wired\n", p.Profile)
 		}
@@ -96,6 +98,9 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 			a.printf(", as it was: %s", f.Backup)
 		}
 		a.printf("\n")
+	}
+	if n := len(result.Others); n > 0 {
+		a.printf("not wired, though on the same keys: %s: broker wire --all\n", someOf(result.Others))
 	}
 	for _, t := range result.Tools {
 		a.printf("%s: %s\n", t.Program, t.Note)
@@ -125,6 +130,14 @@ func (a *app) printUnwired(w io.Writer, profiles []wiredProfile) {
 	if unserved > maxShown {
 		fmt.Fprintf(w, "%d more are not served: broker wire --all --diff --json\n", unserved-maxShown)
 	}
+}
+
+// someOf lists names, not too many of them.
+func someOf(names []string) string {
+	if len(names) <= maxShown {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:maxShown], ", ") + fmt.Sprintf(" and %d more", len(names)-maxShown)
 }
 
 // problem is why a profile is not wired, with the place.
@@ -177,9 +190,9 @@ func sourceText(config *awsconfig.Config, name string) string {
 	case process != "":
 		return "a credential_process of its own"
 	case source != "":
-		return "source_profile " + source + " without a role, which SDKs do not follow"
+		return "on the credentials of " + source + ", which SDKs do not know without a role"
 	}
-	return "nothing in the AWS files"
+	return "without credentials in the AWS files"
 }
 
 // servedText says what broker makes the credentials of a profile from.
