@@ -104,6 +104,24 @@ func (o importOptions) again(profiles string) string {
 	return line
 }
 
+// line is this import without --dry-run, as it is typed.
+func (o importOptions) line() string {
+	line := o.again(strings.Join(o.profiles, " "))
+	if o.deleteSource {
+		line += " --delete-source"
+	}
+	if o.wire {
+		line += " --wire"
+	}
+	if o.noMFA {
+		line += " --no-mfa"
+	}
+	if o.mfaSerial != "" {
+		line += " --mfa-serial " + o.mfaSerial
+	}
+	return line
+}
+
 // importKeys takes keys over from one source. Each is stored as add stores one;
 // the source is touched at the end, and only if nothing went wrong.
 func (a *app) importKeys(ctx context.Context, o importOptions) error {

@@ -121,7 +121,7 @@ func (r *importing) partial(ctx context.Context) error {
 	return &statusError{exitStatusOf(r.worst), &ipc.Error{
 		Code:    asCoded(r.worst).Code,
 		Message: fmt.Sprintf("import: %d of %d keys are not stored, and their source is as it was", r.failed, len(r.report.Keys)),
-		Hint:    "correct that, then import again, which takes only the rest: " + r.o.again(strings.Join(r.o.profiles, " ")),
+		Hint:    "correct that, then import again, which takes only the rest: " + r.o.line(),
 	}}
 }
 

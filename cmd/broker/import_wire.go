@@ -82,16 +82,15 @@ func (r *importing) unwiredNames() []string {
 // next returns the command that goes on from here.
 func (r *importing) next() string {
 	stored, unwired := r.profiles(), r.unwiredNames()
-	again := r.o.again(strings.Join(r.o.profiles, " "))
 	switch {
 	case len(stored) == 0:
 		return ""
 	case r.o.dryRun:
-		return again
+		return r.o.line()
 	case len(unwired) == 0:
 		return "aws sts get-caller-identity --profile " + stored[0]
 	case r.kind.shadows && !r.o.deleteSource:
-		return again + " --delete-source --wire"
+		return r.o.again(strings.Join(r.o.profiles, " ")) + " --delete-source --wire"
 	case len(unwired) > maxNamed:
 		return "broker wire --all"
 	}

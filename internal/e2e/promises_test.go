@@ -194,6 +194,12 @@ func TestP32ClientHidesItsMemory(t *testing.T) {
 		})
 	}
 	waits("add", "more", "--stdin")
+	w.plaintext(map[string]string{"eve": "eve"})
+	if err := os.Chown(w.credentialsFile(), ownerUID, ownerUID); err != nil {
+		t.Fatal(err)
+	}
+	w.set("delay.GetCallerIdentity=10s")
+	waits("import", "eve", "--no-mfa")
 	w.killDaemon()
 	if err := os.Remove(filepath.Join(w.home, ".config", "broker", "config")); err != nil {
 		t.Fatal(err)

@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// runAsSlowVault makes this program a worker that waits with each deletion, for
-// as long as the file "hold" stands beside it. It says so in the file "held".
+// runAsSlowVault makes this program a worker that waits with each request that
+// has in it what the file "hold" beside it says, for as long as that stands
+// there. It says so in the file "held".
 func runAsSlowVault() bool {
 	exe, err := os.Executable()
 	if err != nil || filepath.Base(exe) != "broker-vault" || filepath.Base(filepath.Dir(exe)) != "slow" {
@@ -35,7 +36,7 @@ func slowVault(dir string) error {
 	if err != nil {
 		return err
 	}
-	if bytes.Contains(request, []byte(`"op":"delete"`)) {
+	if text, err := os.ReadFile(filepath.Join(dir, "hold")); err == nil && bytes.Contains(request, text) {
 		for fileExists(filepath.Join(dir, "hold")) {
 			if err := os.WriteFile(filepath.Join(dir, "held"), nil, 0o600); err != nil {
 				return err
@@ -63,7 +64,8 @@ func (w *world) wrapVault(name string) (bin string) {
 		t.Fatal(err)
 	}
 	for to, from := range map[string]string{
-		"broker": programs + "/broker", "brokerd": programs + "/brokerd", "vault": programs + "/broker-vault", "broker-vault": self,
+		"broker-sandbox": programs + "/broker-sandbox",
+		"broker":         programs + "/broker", "brokerd": programs + "/brokerd", "vault": programs + "/broker-vault", "broker-vault": self,
 	} {
 		copyFile(t, from, filepath.Join(bin, to))
 		if err := os.Chmod(filepath.Join(bin, to), 0o700); err != nil {
@@ -81,11 +83,11 @@ func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
 	w.initialise()
 	bin := w.wrapVault("slow")
 	hold := filepath.Join(bin, "hold")
-	overwrite(t, hold, "")
+	overwrite(t, hold, `"op":"delete"`)
 	t.Cleanup(func() { _ = os.Remove(hold) }) // it is gone if all went well
 	held = func() {
 		t.Helper()
-		w.eventually("a worker deletes", func() error {
+		w.eventually("a worker is held", func() error {
 			_, err := os.Stat(filepath.Join(bin, "held"))
 			return err
 		})
