@@ -256,7 +256,13 @@ func TestKnobsOfEveryAction(t *testing.T) {
 		if a := r.do(request); !strings.HasPrefix(string(a.body), "<!DOCTYPE html>") {
 			t.Errorf("%s: %s", action, a.body)
 		}
-		r.set("body."+action+"=none", "throttle=0/s")
+		r.set("body."+action+"=none", "drop."+action+"=after:1")
+		before := len(r.Log())
+		r.droppedAsk(request)
+		if log := r.Log(); len(log) != before+1 || log[before].Action != action || log[before].Reply != "dropped" || log[before].Result == "dropped" {
+			t.Errorf("%s, dropped after the work, is logged as %+v", action, log[before:])
+		}
+		r.set("throttle=0/s")
 		r.do(request).want(t, want, 400, "Rate exceeded")
 		r.set("throttle=none")
 	}

@@ -140,10 +140,15 @@ func TestKnobThrottle(t *testing.T) {
 // dropped sends a request whose reply must never come.
 func (r *rig) dropped(who identity, action string, more ...string) {
 	r.t.Helper()
-	raw := r.wire(ask{who: who, params: params(action, more...)})
+	r.droppedAsk(ask{who: who, params: params(action, more...)})
+}
+
+func (r *rig) droppedAsk(a ask) {
+	r.t.Helper()
+	raw := r.wire(a)
 	defer func() {
 		if v := recover(); v != any(http.ErrAbortHandler) {
-			r.t.Errorf("%s: the handler ended with %v, want http.ErrAbortHandler", action, v)
+			r.t.Errorf("%s: the handler ended with %v, want http.ErrAbortHandler", a.params.Get("Action"), v)
 		}
 	}()
 	r.send(raw)

@@ -72,7 +72,7 @@ func strictJSON(data []byte, v any) error {
 	if err := dec.Decode(v); err != nil {
 		return err
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // io.EOF comes bare
+	if _, err := dec.Token(); err != io.EOF {
 		return io.ErrUnexpectedEOF
 	}
 	return nil
