@@ -264,3 +264,26 @@ func TestForeignListFails(t *testing.T) {
 		}
 	}
 }
+
+// FuzzForeignKey: whatever is in an item of another program, what comes of it is
+// a long-lived key or a refusal, and nothing of it is repeated but the ID.
+func FuzzForeignKey(f *testing.F) {
+	f.Add(vaulttest.AWSVaultKey("AKIAIOSFODNN7EXAMPLE", canary[:39]+"="))
+	f.Add(vaulttest.OldAWSVaultKey("AKIAIOSFODNN7EXAMPLE", canary[:39]+"="))
+	f.Add([]byte(`{"accesskeyid":"AKIAIOSFODNN7EXAMPLE","AccessKeyID":null,"SessionToken":1}`))
+	f.Add([]byte(`[`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := newBench(t)
+		b.foreign.items = map[string][]byte{"dev": data}
+		p := foreignParams()
+		p.AccessKeyID = ""
+		raw, err := b.run(t, ipc.OpForeignKey, p)
+		var key ipc.ForeignKey
+		switch {
+		case err != nil && err.Code != ipc.CodeKeyInvalid:
+			t.Errorf("%+v, want key_invalid", err)
+		case err == nil && (json.Unmarshal(raw, &key) != nil || !strings.HasPrefix(key.AccessKeyID, "AKIA") || len(key.AccessKeyID) > len(data)):
+			t.Errorf("%q makes %s", data, raw)
+		}
+	})
+}

@@ -52,6 +52,23 @@ func foreignCollection(t *testing.T, a *account, w *worker, k *vaulttest.Keyring
 	return newForeigner(w, source, id, k.Address, c.Labels)
 }
 
+// foreignPass makes a folder in a password store.
+func foreignPass(t *testing.T, a *account, w *worker) *foreigner {
+	t.Helper()
+	s := vaulttest.NewPasswordStore(t)
+	id, data := annsItem(a)
+	s.Insert("aws/dev", data)
+	source := ipc.Foreign{
+		Owner: "aws-vault", Prefix: "aws",
+		Store: ipc.Store{Backend: "pass", Dir: s.Dir, Program: "/usr/bin/pass", GnuPGHome: s.GnuPGHome},
+	}
+	return newForeigner(w, source, id, "", func() []string {
+		names, err := filepath.Glob(filepath.Join(s.Dir, "aws", "*"))
+		must(t, err)
+		return names
+	})
+}
+
 func newForeigner(w *worker, source ipc.Foreign, id, bus string, left func() []string) *foreigner {
 	if bus == "" {
 		bus = w.store.Service
@@ -78,6 +95,11 @@ func TestForeignLife(t *testing.T) {
 		t.Parallel()
 		a, k := newAccount(t, false), vaulttest.StartKeyring(t)
 		foreignLife(t, a, foreignCollection(t, a, fileWorker(t), k))
+	})
+	t.Run("pass to file", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t, false)
+		foreignLife(t, a, foreignPass(t, a, fileWorker(t)))
 	})
 }
 

@@ -17,7 +17,7 @@ const awsVault = "aws-vault"
 // Otherwise its stores are read.
 func openAWSVault(a *app, _ importOptions, config *awsconfig.Config) (importSource, error) {
 	if path, err := exec.LookPath(awsVault); err == nil {
-		return &awsVaultProgram{a: a, path: path, taken: map[string]string{}}, nil
+		return &awsVaultProgram{a: a, path: path, limit: awsVaultTime, taken: map[string]string{}}, nil
 	}
 	stores, err := a.awsVaultStores()
 	if err != nil {

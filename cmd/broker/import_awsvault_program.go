@@ -34,6 +34,7 @@ const maxExport = 1 << 20
 type awsVaultProgram struct {
 	a     *app
 	path  string
+	limit time.Duration     // of one run
 	taken map[string]string // access key IDs by profile
 }
 
@@ -135,7 +136,7 @@ func (s *awsVaultProgram) remove(ctx context.Context, name string) error {
 // run runs aws-vault on the user's terminal and returns what it printed, of
 // which no error says anything.
 func (s *awsVaultProgram) run(ctx context.Context, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, awsVaultTime)
+	ctx, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.path, args...)
 	cmd.Env = awsVaultEnv(s.a.env)
@@ -149,7 +150,7 @@ func (s *awsVaultProgram) run(ctx context.Context, args ...string) ([]byte, erro
 		return out.Bytes(), nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		clear(out.Bytes())
-		late := s.failure(args[0], fmt.Sprintf("it did not end within %v", awsVaultTime), args[1:]...)
+		late := s.failure(args[0], fmt.Sprintf("it did not end within %v", s.limit), args[1:]...)
 		late.Code = ipc.CodeSourceTimeout
 		return nil, late
 	case errors.As(err, &status):

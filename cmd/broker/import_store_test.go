@@ -5,14 +5,17 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"credbroker/internal/ipc"
 	"credbroker/vault/vaulttest"
 )
 
@@ -80,4 +83,51 @@ func TestGrantedKeyring(t *testing.T) {
 	if got, err := grantedKeyring(path + "-none"); err != nil || len(got) != 0 {
 		t.Errorf("no file: %q, %v", got, err)
 	}
+}
+
+// F19: an aws-vault that hangs, or prints without end, is ended, and what it
+// printed is not repeated.
+func TestF19AWSVaultHangs(t *testing.T) {
+	t.Parallel()
+	const canary = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLE12345"
+	for _, test := range []struct {
+		script string
+		limit  time.Duration
+		code   ipc.Code
+	}{
+		{"echo " + canary + "; exec sleep 1000", 200 * time.Millisecond, ipc.CodeSourceTimeout},
+		{"echo " + canary + "; sleep 3 & wait", 200 * time.Millisecond, ipc.CodeSourceTimeout},
+		{"while :; do echo " + canary + "; done", time.Minute, ipc.CodeSourceFailed},
+		{"echo " + canary + "; exit 1", time.Minute, ipc.CodeSourceFailed},
+		{"echo " + canary + "; kill -9 $$", time.Minute, ipc.CodeSourceFailed},
+	} {
+		path := filepath.Join(t.TempDir(), "aws-vault")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\nexec 2>/dev/null\n"+test.script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var diag strings.Builder
+		s := &awsVaultProgram{a: &app{env: os.Environ(), stderr: &diag}, path: path, limit: test.limit, taken: map[string]string{}}
+		_, err := s.take(t.Context(), candidate{profile: "dev"})
+		if !hasCode(err, test.code) || strings.Contains(fmt.Sprintf("%v %+v", err, err)+diag.String(), "wJalr") {
+			t.Errorf("%s: %v, want %s without what it printed", test.script, err, test.code)
+		}
+	}
+}
+
+// FuzzGrantedKeyring: whatever granted's config is, it is read or refused.
+func FuzzGrantedKeyring(f *testing.F) {
+	f.Add("[Keyring]\nBackend = \"file\"\n")
+	f.Add("[Keyring\n=\n\"")
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		settings, err := grantedKeyring(path)
+		for key, value := range settings {
+			if err == nil && (!strings.Contains(text, key) || !strings.Contains(text, value)) {
+				t.Errorf("%q = %q is not in %q", key, value, text)
+			}
+		}
+	})
 }
