@@ -3,6 +3,7 @@
 #   make demo     build, then watch the main job against a pretend AWS account
 #   make test     every test, with the race detector and the coverage gates
 #   make test-stores  broker with real desktops' stores and dialogs; 400 MB of packages
+#   make fuzz     each fuzz target; FUZZTIME=60s for those of the AWS files, 5s for others
 #   make test-sdks  how SDKs read the AWS files, against the real ones; Node.js is heavy
 #   make build    the four programs, into bin/
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
@@ -18,7 +19,7 @@ TAGS     := urfave_cli_no_docs
 PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-stores test-sdks bench bench-quick vet-platforms test-wine lint fmt clean
+.PHONY: build demo test test-stores test-sdks fuzz bench bench-quick vet-platforms test-wine lint fmt clean
 
 # Copied into place, as every installation is: what the linker has just written was
 # seen to start a tenth slower than a copy of it (docs/performance.md).
@@ -29,14 +30,11 @@ build:
 demo: build
 	@.ci/demo bin
 
-test:
-	@.ci/test
-
-test-stores:
-	@.ci/test-stores
-
-test-sdks:
-	@.ci/test-sdks
+test: ; @.ci/test
+test-stores: ; @.ci/test-stores
+test-sdks: ; @.ci/test-sdks
+test-wine: ; @.ci/test-wine
+fuzz: ; @.ci/fuzz $(FUZZTIME)
 
 bench: build
 	@go run ./internal/bench -programs bin $(if $(RESULTS),-results $(RESULTS))
@@ -46,9 +44,6 @@ bench-quick: build
 
 vet-platforms:
 	@for p in $(PLATFORMS); do echo "vet $$p" && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... || exit 1; done
-
-test-wine:
-	@.ci/test-wine
 
 lint:
 	go run $(GOLANGCI) run ./...

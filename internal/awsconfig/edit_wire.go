@@ -124,6 +124,9 @@ func has(items []item, key string) bool {
 
 // asks reports whether a credential_process asks broker for a profile.
 func asks(value, profile string) bool {
+	if !strings.Contains(value, "credential-process") { // most are not, and a file may have thousands
+		return false
+	}
 	_, asked, ok := HelperCommand(value)
 	return ok && asked == profile
 }
