@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 		"aws": (*scene).aws, "network": (*scene).network, "roles": (*scene).roles,
 		"codes": (*scene).mfaCodes, "devices": (*scene).mfaDevices,
 		"keyring": (*scene).keyring, "file vault": (*scene).fileVault, "passphrase": (*scene).passphrase,
-		"profiles": (*scene).profiles, "wire": (*scene).wire, "files": (*scene).brokenFiles, "daemon": (*scene).daemon,
+		"profiles": (*scene).profiles, "wire": (*scene).wire, "import": (*scene).imports, "files": (*scene).brokenFiles, "daemon": (*scene).daemon,
 		"disk full": (*scene).diskFull, "read-only home": (*scene).readOnly,
 	}
 	t.Run("causes", func(t *testing.T) {
