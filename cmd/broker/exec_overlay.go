@@ -60,11 +60,15 @@ func (a *app) checkOutranked(config *awsconfig.Config, profile string) error {
 	if !found {
 		return nil
 	}
-	hint := "remove the section [%s] from that file once its key is stored: broker add %[1]s"
-	if !strings.HasPrefix(key, "aws_") { // no key pair: a role, for one
+	p, _ := config.Profile(profile)
+	hint := "move its key from that file into the vault: broker import %s --delete-source"
+	switch keys, err := a.storedKeys(); {
+	case !strings.HasPrefix(key, "aws_"): // no key pair: a role, for one
 		hint = "put it out of use, so that every SDK asks broker: broker wire %s"
-	} else if keys, err := a.storedKeys(); err == nil && keys[profile] != "" {
-		hint = "its key is stored: remove the section [%s] from that file, or hand credentials over: broker exec --mode env %[1]s"
+	case p.Get("aws_session_token") != "" || p.Get("aws_security_token") != "":
+		hint = "it is a temporary key: remove the section [%s] from that file, and what writes it"
+	case err == nil && keys[profile] != "":
+		hint = "its key is stored: take it out of that file: broker import %s --delete-source"
 	}
 	return &ipc.Error{
 		Code:    ipc.CodeRefused,

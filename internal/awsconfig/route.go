@@ -132,7 +132,7 @@ func (w *walk) plaintext(p Profile) error {
 	own, _ := w.config.Profile(p.Name)
 	return errorAt(own.Where("aws_access_key_id"), CodeNoKey,
 		"the key of profile %s is in this file, not in the vault", show(p.Name)).
-		hint("store it: broker add %s", show(p.Name))
+		hint("move it there: broker import %s --delete-source", show(p.Name))
 }
 
 func noKeys(string) (string, bool) { return "", false }
