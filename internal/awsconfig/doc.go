@@ -10,7 +10,8 @@
 //   - Rewrite is the one function that writes to an AWS file, whole or not at all.
 //   - A secret found in a file is dropped while it is read: its key stays, its
 //     value becomes secret.Redacted. So no Config, error or document can show
-//     one, and brokerd does not come to hold the keys of other profiles.
+//     one, and brokerd does not come to hold the keys of other profiles. Who
+//     moves a key into the vault asks for that one: StaticKey.Read.
 //   - What is invalid is an error that names file and line and never quotes the
 //     line; nothing is guessed.
 //   - A Config is immutable and may be used by several goroutines.
