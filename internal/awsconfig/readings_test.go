@@ -147,6 +147,42 @@ func readingCases() []readingCase {
 	}
 }
 
+// settingCases are about settings, not about who somebody is.
+func settingCases() []readingCase {
+	const dev, region, endpoint = "[profile dev]\n", "region = eu-west-1", "endpoint_url = http://127.0.0.1:1"
+	var list []readingCase
+	for _, s := range []struct{ name, config, credentials string }{
+		{"plain", dev + region + "\n" + endpoint, ""},
+		{"quotes", dev + "region = \"eu-west-1\"\nendpoint_url = 'http://127.0.0.1:1'\n", ""},
+		{"comments", dev + region + " # a\n" + endpoint + "\t; b\n", ""},
+		{"no comments", dev + region + "#a\n" + endpoint + ";b\n", ""},
+		{"upper case", dev + "REGION = eu-west-1\nEndpoint_URL = http://127.0.0.1:1\n", ""},
+		{"two lines", dev + region + "\n  x\n" + endpoint + "\n", ""},
+		{"two lines, one with a colon", dev + endpoint + "\n  region:x\n", ""},
+		{"in credentials", dev + "output = json\n", "[dev]\n" + region + "\n" + endpoint + "\n"},
+		{"in credentials alone", "", "[dev]\n" + region + "\n" + endpoint + "\n"},
+		{"in both", dev + region + "\n" + endpoint + "\n", "[dev]\nregion = x\nendpoint_url = http://127.0.0.1:2\n"},
+		{"empty in one", dev + region + "\n" + endpoint + "\n", "[dev]\nregion =\nendpoint_url =\n"},
+		{"DEFAULT", "[DEFAULT]\n" + region + "\n" + dev + "output = json\n", ""},
+		{"DEFAULT, and an own one", "[DEFAULT]\nregion = x\n" + dev + region + "\n", ""},
+		{"a blank line in between", dev + region + "\n\n  x\n" + endpoint, ""},
+		{"a comment in between", dev + region + "\n# c\n  x\n" + endpoint, ""},
+		{"an indented comment", dev + region + "\n  # c\n" + endpoint, ""},
+		{"tabs", dev + "region\t=\teu-west-1\t\n", ""},
+		{"no blanks", dev + "region=eu-west-1\n", ""},
+		{"twice", dev + "region = x\n[profile other]\n" + region + "\n", ""},
+		{"an equals sign in it", dev + "endpoint_url = http://127.0.0.1:1/?a=b\n", ""},
+		{"a percent sign in it", dev + "endpoint_url = http://127.0.0.1:1/%41%(x)s\n", ""},
+		{"one quote", dev + "region = \"eu-west-1\n", ""},
+		{"windows line ends", "[profile dev]\r\n" + region + "\r\n" + endpoint + "\r\n", ""},
+		{"below a block", dev + "s3 =\n  region = x\n" + region + "\n", ""},
+		{"no newline at the end", dev + region, ""},
+	} {
+		list = append(list, readingCase{name: "setting: " + s.name, config: s.config, credentials: s.credentials})
+	}
+	return list
+}
+
 // written puts the files of a case into a directory. The programs in them are
 // in bin.
 func (tc readingCase) written(t *testing.T, dir, bin string) Files {

@@ -18,6 +18,6 @@ func TestReadingsOfJavaScript(t *testing.T) {
 	if dir == "" {
 		t.Fatal("BROKER_NODE is not set: make test-sdks")
 	}
-	holdAgainst(t, func(tc readingCase) string { return tc.js }, []string{"AWS_EC2_METADATA_DISABLED=true"},
+	holdAgainst(t, JavaScript, func(tc readingCase) string { return tc.js }, []string{"AWS_EC2_METADATA_DISABLED=true"},
 		"node", filepath.Join(dir, "as_javascript.mjs"))
 }

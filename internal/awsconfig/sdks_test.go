@@ -44,6 +44,8 @@ type seenBySDK struct {
 	Login   bool              `json:"login"`
 	Who     map[string]string `json:"who"`
 	Detail  map[string]string `json:"detail"`
+	// Settings are those of profile dev, by directory and key.
+	Settings map[string]map[string]string `json:"settings"`
 }
 
 // goProgram is testdata/sdks/as_botocore.py for Go.
@@ -52,10 +54,15 @@ func goProgram(in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&dirs); err != nil {
 		return err
 	}
-	seen := seenBySDK{Version: aws.SDKVersion, Login: true, Who: map[string]string{}, Detail: map[string]string{}}
+	seen := seenBySDK{Version: aws.SDKVersion, Login: true, Who: map[string]string{}, Detail: map[string]string{}, Settings: map[string]map[string]string{}}
 	for _, dir := range dirs {
 		name, err := goWho(dir)
 		seen.Who[dir] = name
+		if shared, err := config.LoadSharedConfigProfile(context.Background(), "dev", func(o *config.LoadSharedConfigOptions) {
+			o.ConfigFiles, o.CredentialsFiles = []string{filepath.Join(dir, "config")}, []string{filepath.Join(dir, "credentials")}
+		}); err == nil {
+			seen.Settings[dir] = map[string]string{"region": shared.Region, "endpoint_url": shared.BaseEndpoint}
+		}
 		if err != nil {
 			seen.Detail[dir] = err.Error()
 		}
@@ -133,9 +140,9 @@ func (inPlace) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // holdAgainst runs a program on an SDK over the table.
-func holdAgainst(t *testing.T, want func(readingCase) string, environ []string, program string, args ...string) {
+func holdAgainst(t *testing.T, name SDK, want func(readingCase) string, environ []string, program string, args ...string) {
 	t.Helper()
-	cases, dirs := readingCases(), []string{}
+	cases, dirs := append(readingCases(), settingCases()...), []string{}
 	home, bin := t.TempDir(), t.TempDir()
 	for _, name := range []string{"broker", "other"} {
 		id := name
@@ -181,8 +188,30 @@ func holdAgainst(t *testing.T, want func(readingCase) string, environ []string, 
 		if !seen.Login && strings.Contains(tc.config, loginLine) {
 			continue // from before aws login
 		}
+		holdSettings(t, tc, name, Files{filepath.Join(dirs[i], "config"), filepath.Join(dirs[i], "credentials")}, seen.Settings[dirs[i]])
+		if want(tc) == "" {
+			continue // of settingCases
+		}
 		if got := seen.Who[dirs[i]]; got != want(tc) {
 			t.Errorf("%s: the SDK comes to %s, the table has %s (%s)", tc.name, got, want(tc), seen.Detail[dirs[i]])
+		}
+	}
+}
+
+// holdSettings compares what an SDK uses of profile dev with what we think that
+// it reads. An SDK that refuses the profile answers nothing.
+func holdSettings(t *testing.T, tc readingCase, name SDK, files Files, got map[string]string) {
+	t.Helper()
+	r, err := ReadAsSDKs(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range r.sdks {
+		for key, value := range got {
+			p := r.views[i].profiles["dev"]
+			if want := r.views[i].value(name, p, key).value; s.name == name && value != want {
+				t.Errorf("%s: the SDK has %s %q, we think %q", tc.name, key, value, want)
+			}
 		}
 	}
 }
@@ -190,7 +219,7 @@ func holdAgainst(t *testing.T, want func(readingCase) string, environ []string, 
 // TestReadingsOfGo: the column gov2 is what aws-sdk-go-v2 does.
 func TestReadingsOfGo(t *testing.T) {
 	t.Parallel()
-	holdAgainst(t, func(tc readingCase) string { return tc.gov2 }, []string{asGoProgram + "=1"}, os.Args[0])
+	holdAgainst(t, Go, func(tc readingCase) string { return tc.gov2 }, []string{asGoProgram + "=1"}, os.Args[0])
 }
 
 // TestReadingsOfBotocore: the column botocore is what it does, in each release
@@ -210,7 +239,7 @@ func TestReadingsOfBotocore(t *testing.T) {
 		found++
 		t.Run(strings.ReplaceAll(python, "/", "-"), func(t *testing.T) {
 			t.Parallel()
-			holdAgainst(t, func(tc readingCase) string { return tc.botocore }, []string{"AWS_EC2_METADATA_DISABLED=true"}, python, script)
+			holdAgainst(t, Botocore, func(tc readingCase) string { return tc.botocore }, []string{"AWS_EC2_METADATA_DISABLED=true"}, python, script)
 		})
 	}
 	if found == 0 {

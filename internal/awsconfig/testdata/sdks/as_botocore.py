@@ -65,6 +65,18 @@ def who(directory):
         return "refused", type(e).__name__ + ": " + str(e)
 
 
+def settings(directory):
+    """Returns what profile dev sets."""
+    os.environ["AWS_CONFIG_FILE"] = os.path.join(directory, "config")
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.path.join(directory, "credentials")
+    s = session.Session(profile="dev")
+    try:
+        mine = s.get_scoped_config()
+        return {key: mine.get(key, "") for key in ("region", "endpoint_url")}
+    except Exception:  # who says why
+        return {}
+
+
 class FakeLogin:
     """Stands in for what aws login left in its cache."""
 
@@ -85,6 +97,7 @@ def main():
     json.dump({
         "version": __version__, "login": login,
         "who": {d: w[0] for d, w in seen.items()},
+        "settings": {d: settings(d) for d in seen},
         "detail": {d: w[1] for d, w in seen.items()},
     }, sys.stdout)
 

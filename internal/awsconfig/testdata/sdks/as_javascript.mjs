@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRequire } from "node:module";
 import { defaultProvider } from "@aws-sdk/credential-provider-node";
+import { loadConfig, NODE_REGION_CONFIG_FILE_OPTIONS } from "@smithy/core/config";
 import { fromIni } from "@aws-sdk/credential-provider-ini";
 
 const roleAssumer = async (source, params) => ({
@@ -43,8 +44,25 @@ async function who(directory) {
   }
 }
 
-const seen = {};
-for (const directory of JSON.parse(readFileSync(0, "utf8"))) seen[directory] = await who(directory);
+// settings are what profile dev sets, from the file that each comes from.
+async function settings(directory) {
+  const init = {
+    profile: "dev", ignoreCache: true,
+    configFilepath: join(directory, "config"), filepath: join(directory, "credentials"),
+  };
+  const setting = (key, more) => loadConfig(
+    { environmentVariableSelector: () => undefined, configFileSelector: (p) => p[key], default: "" }, { ...init, ...more })();
+  return {
+    region: await setting("region", NODE_REGION_CONFIG_FILE_OPTIONS),
+    endpoint_url: await setting("endpoint_url"),
+  };
+}
+
+const seen = {}, set = {};
+for (const directory of JSON.parse(readFileSync(0, "utf8"))) {
+  seen[directory] = await who(directory);
+  set[directory] = await settings(directory);
+}
 const { version } = createRequire(import.meta.url)("@aws-sdk/credential-provider-node/package.json");
-console.log(JSON.stringify({ version, login: true, who: seen }));
+console.log(JSON.stringify({ version, login: true, who: seen, settings: set }));
 process.exit(0);
