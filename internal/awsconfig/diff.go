@@ -136,7 +136,7 @@ func advance(ops []op, oldAt, newAt int) (int, int) {
 // lineRange writes lines as diff does: the line before them where there are none.
 func lineRange(from, end int) string {
 	if from == end {
-		from--
+		return fmt.Sprintf("%d,0", from-1)
 	}
 	return fmt.Sprintf("%d,%d", from, end-from)
 }

@@ -253,6 +253,7 @@ func TestRender(t *testing.T) {
 func FuzzSettings(f *testing.F) {
 	f.Add([]byte(everySetting))
 	f.Add([]byte("[profile a]\nmfa_command = /x '#' \\; \\\\ 'a b'"))
+	f.Add([]byte("[profile a]\nmfa_command = / ' '"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := ParseSettings("config", data)
 		if err != nil {

@@ -176,7 +176,12 @@ func joinWords(words []string) string {
 			b.WriteRune(r)
 		}
 	}
-	return b.String()
+	// A blank at the end of a value is none: it has to stand in quotes.
+	text := b.String()
+	if n := len(text); n > 0 && isBlank(text[n-1]) {
+		text = text[:n-2] + `"` + text[n-1:] + `"`
+	}
+	return text
 }
 
 // nearest returns the name that takes the fewest changes of a character to
