@@ -116,3 +116,24 @@ func TestWireKeepsRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestUnwireBesideATwin: a section that somebody made beside the one that is
+// wired, as `aws configure` makes [default] beside [profile default], holds
+// nothing up. Where both are wired nobody knows which is meant.
+func TestUnwireBesideATwin(t *testing.T) {
+	t.Parallel()
+	const wired, plain = "[profile default]\ncredential_process = /b/broker credential-process default\nbroker_role_arn = x\n", "[profile default]\nrole_arn = x\n"
+	const twin, twinWired = "[default]\nregion = a\n", "[default]\ncredential_process = /b/broker credential-process default\n"
+	for _, c := range []struct{ text, want string }{
+		{wired + twin, plain + twin},
+		{twin + wired, twin + plain},
+	} {
+		if got := unwire(t, c.text, "default"); got != c.want {
+			t.Errorf("unwire of\n%q is\n%q\nwant\n%q", c.text, got, c.want)
+		}
+	}
+	d := document(t, ConfigFile, wired+twinWired)
+	if changed, err := d.Unwire("default"); err == nil || changed || string(d.Bytes()) != wired+twinWired {
+		t.Errorf("unwire of two that are wired: %t, %v, want a refusal", changed, err)
+	}
+}

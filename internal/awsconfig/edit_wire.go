@@ -287,7 +287,7 @@ func (l docLine) sameKey() (name string, alike bool) {
 // loses its broker_, too, unless the plain one is there again. A section that
 // Wire added goes when nothing of the user's is in it.
 func (d *Document) Unwire(profile string) (changed bool, err error) {
-	b, err := d.target(profile)
+	b, err := d.wiredTarget(profile)
 	if err != nil || b == nil {
 		return false, err
 	}
@@ -311,6 +311,27 @@ func (d *Document) Unwire(profile string) (changed bool, err error) {
 	}
 	d.did.unwire(profile)
 	return true, nil
+}
+
+// wiredTarget is target for what is wired already. A second section, as `aws
+// configure` makes of [default] beside [profile default], is in nobody's way
+// when wire has been in one of the two only.
+func (d *Document) wiredTarget(profile string) (*block, error) {
+	second, twice := d.twins[profile]
+	if !twice {
+		return d.target(profile)
+	}
+	one, two := &d.blocks[d.names[profile]], &d.blocks[second]
+	inOne, inTwo := isWired(one.items(), profile), isWired(two.items(), profile)
+	switch {
+	case !inOne && !inTwo:
+		return nil, nil
+	case inOne == inTwo || one.ours != one.boto || two.ours != two.boto:
+		return d.target(profile)
+	case inOne:
+		return one, nil
+	}
+	return two, nil
 }
 
 // restoring decides which keys of a wired section lose what wire wrote before
