@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"credbroker/internal/awsconfig"
@@ -49,6 +50,9 @@ func (e *wireEdit) result(ctx context.Context, diff bool) (wireResult, error) {
 		return e.difference()
 	}
 	plan, files, err := e.run(ctx)
+	if err != nil && len(files) == 0 { // nothing came of what was planned
+		plan.profiles = slices.DeleteFunc(plan.profiles, func(p wiredProfile) bool { return p.State == stateWired || p.State == stateUnwired })
+	}
 	result := wireResult{Profiles: plan.profiles, Files: files}
 	if files == nil {
 		result.Files = []editedFile{}
