@@ -104,7 +104,9 @@ func TestCorpusRoundTrip(t *testing.T) {
 	corpus(t, func(t *testing.T, c testcorpus.Case, files Files) {
 		var original bothFiles
 		original.read(t, files)
-		if reason := c.RefusedWhole(); reason != "" {
+		if reason := c.RefusedWhole(); reason == "read-only" {
+			return // which the content does not show
+		} else if reason != "" {
 			err := original.clone().wire("dev")
 			checkRefusal(t, "the files", err, reason)
 			return

@@ -120,6 +120,7 @@ func (id *identity) ask(q question) error {
 type client struct {
 	name    string
 	cli     bool // it has the AWS CLI in it
+	boto3   bool
 	w       *world
 	stdin   io.Writer
 	stdout  *bufio.Reader
@@ -130,9 +131,10 @@ type client struct {
 // serveClient starts a server in a world, with the variables that every SDK
 // gets: an endpoint of its own kind is what a profile may ask for, and the
 // pretend account has one endpoint.
-func (w *world) serveClient(name string, cmd *exec.Cmd) *client {
+func (w *world) serveClient(name string, cmd *exec.Cmd, more ...string) *client {
 	w.t.Helper()
-	cmd.Env = append(cmd.Env, "AWS_USE_FIPS_ENDPOINT=false", "AWS_USE_DUALSTACK_ENDPOINT=false", "AWS_EC2_METADATA_DISABLED=true",
+	cmd.Dir = "/"
+	cmd.Env = append(append(slices.Clone(w.env), more...), "AWS_USE_FIPS_ENDPOINT=false", "AWS_USE_DUALSTACK_ENDPOINT=false", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_PAGER=", "AWS_MAX_ATTEMPTS=1", "PYTHONDONTWRITEBYTECODE=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	c := &client{name: name, w: w, stderr: &bytes.Buffer{}, process: cmd}
@@ -189,9 +191,8 @@ func (w *world) goServer() *client {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := w.command(self)
-	cmd.Env = append(cmd.Env, corpusClientMark+"=1")
-	return w.serveClient("aws-sdk-go-v2", cmd)
+	cmd := exec.Command(self)
+	return w.serveClient("aws-sdk-go-v2", cmd, corpusClientMark+"=1")
 }
 
 // pythonServers starts a server in each interpreter that has botocore or the
@@ -204,10 +205,11 @@ func (w *world) pythonServers() []*client {
 		w.t.Fatal(err)
 	}
 	for _, python := range interpreters() {
-		c := w.serveClient(python, w.command(python, script))
+		c := w.serveClient(python, exec.Command(python, script))
 		var has map[string]string
 		c.read(w.t, &has)
-		if c.cli = has["awscli"] != ""; c.cli || has["botocore"] != "" {
+		c.cli, c.boto3 = has["awscli"] != "", has["boto3"] != ""
+		if c.cli || has["botocore"] != "" {
 			c.name = fmt.Sprintf("%s with awscli %q, boto3 %q, botocore %q", python, has["awscli"], has["boto3"], has["botocore"])
 			servers = append(servers, c)
 		}

@@ -14,7 +14,6 @@
 //	link FROM TO       FROM is a symbolic link to TO, which goes on from there;
 //	                   the content stands at the end of the chain
 //	mode FILE OCTAL    the permissions of the file; 0600 without
-//	owner FILE UID     the owner of the file; the caller without
 //	partition NAME     the set is of another partition than aws
 //
 // The files config and credentials are those of ~/.aws; one that is not there
@@ -60,10 +59,9 @@ type Case struct {
 	Want      []Want
 	Sampled   bool // Want names some of the profiles only
 
-	files  map[string][]byte
-	links  []link
-	modes  map[string]fs.FileMode
-	owners map[string]int
+	files map[string][]byte
+	links []link
+	modes map[string]fs.FileMode
 }
 
 type link struct{ from, to string }
@@ -116,7 +114,6 @@ func load(path string) (Case, error) {
 		Partition: "aws",
 		files:     map[string][]byte{},
 		modes:     map[string]fs.FileMode{},
-		owners:    map[string]int{},
 	}
 	for _, f := range archive.Files {
 		if _, again := c.files[f.Name]; again {
@@ -175,7 +172,7 @@ func (c *Case) directive(words []string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	arguments := map[string]int{"escaped": 1, "repeat": 2, "link": 2, "mode": 2, "owner": 2, "partition": 1}
+	arguments := map[string]int{"escaped": 1, "repeat": 2, "link": 2, "mode": 2, "partition": 1}
 	n, known := arguments[words[0]]
 	if !known || len(words) != 1+n {
 		return fmt.Errorf("directive %q is none", words)
@@ -198,10 +195,6 @@ func (c *Case) directive(words []string) error {
 	case "mode":
 		mode, err := strconv.ParseUint(words[2], 8, 9)
 		c.modes[name] = fs.FileMode(mode)
-		return err
-	case "owner":
-		uid, err := strconv.Atoi(words[2])
-		c.owners[name] = uid
 		return err
 	case "partition":
 		c.Partition = name
@@ -316,11 +309,5 @@ func (c Case) writeFile(name, path, home, broker string) error {
 	if err := os.WriteFile(path, data, mode); err != nil {
 		return err
 	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask is
-		return err
-	}
-	if uid, ok := c.owners[name]; ok {
-		return os.Chown(path, uid, uid)
-	}
-	return nil
+	return os.Chmod(path, mode) // whatever the umask is
 }
