@@ -3,12 +3,8 @@
 package awsconfig
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,14 +35,12 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// TestDiffIsOne: patch makes the new content of the old one and the diff, which
-// says that it is one, and not only that it looks like one.
+// TestDiffIsOne: what the lines of a diff say, by their numbers, makes the new
+// content of the old one.
 func TestDiffIsOne(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 5))
-	dir := t.TempDir()
-	apply := "import sys\n" + applyDiff
-	for n := range 30 {
+	for n := range 2000 {
 		var old, changed []string
 		for range r.IntN(60) {
 			l := fmt.Sprintf("line %d", r.IntN(25))
@@ -61,50 +55,57 @@ func TestDiffIsOne(t *testing.T) {
 				changed = append(changed, l)
 			}
 		}
-		a, b := []byte(strings.Join(old, "\n")), []byte(strings.Join(changed, "\n"))
+		a, b := strings.Join(old, "\n"), strings.Join(changed, "\n")
 		if n%2 == 0 {
-			a, b = append(a, '\n'), append(b, '\n')
+			a, b = a+"\n", b+"\n"
 		}
-		path := filepath.Join(dir, "old")
-		if err := os.WriteFile(path, a, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), "python3", "-c", apply, path)
-		cmd.Stdin = strings.NewReader(Diff("f", a, b))
-		got, err := cmd.Output()
-		if err != nil || !bytes.Equal(got, b) {
-			t.Fatalf("%v: the diff makes\n%q\nwant\n%q\nof\n%q\nby\n%s", err, got, b, a, Diff("f", a, b))
+		diff := Diff("f", []byte(a), []byte(b))
+		if got := applied(t, a, diff); got != b {
+			t.Fatalf("the diff makes\n%q\nwant\n%q\nof\n%q\nby\n%s", got, b, a, diff)
 		}
 	}
 }
 
-// applyDiff applies a unified diff by the line numbers in it, and minds that
-// what it removes or goes past is what stands there.
-const applyDiff = `
-import re
-old = open(sys.argv[1]).read().split("\n")
-old = [l + "\n" for l in old[:-1]] + ([old[-1]] if old[-1] else [])
-out, at = [], 0
-lines = sys.stdin.read().split("\n")[2:-1]
-for i, l in enumerate(lines):
-    if l.startswith("\\"):
-        continue
-    m = re.match(r"@@ -(\d+),(\d+) \+(\d+),(\d+) @@", l)
-    if m:
-        start = int(m[1]) - (int(m[2]) > 0)
-        out += old[at:start]
-        at = start
-        assert len(out) == int(m[3]) - (int(m[4]) > 0), l
-        continue
-    bare = i + 1 < len(lines) and lines[i + 1].startswith("\\")
-    text = l[1:] + ("" if bare else "\n")
-    if l[0] != "+":
-        assert old[at] == text, (old[at], text)
-        at += 1
-    if l[0] != "-":
-        out.append(text)
-sys.stdout.write("".join(out + old[at:]))
-`
+// applied applies a unified diff by the line numbers in it, and minds that what
+// it removes or goes past is what stands there.
+func applied(t *testing.T, text, diff string) string {
+	t.Helper()
+	if diff == "" {
+		return text
+	}
+	old := strings.SplitAfter(text, "\n")
+	var out []string
+	at := 0
+	lines := strings.Split(diff, "\n")
+	for i, l := range lines[2 : len(lines)-1] {
+		var from, size, to, n int
+		if _, err := fmt.Sscanf(l, "@@ -%d,%d +%d,%d @@", &from, &size, &to, &n); err == nil {
+			from, to = from-min(size, 1), to-min(n, 1)
+			out, at = append(out, old[at:from]...), from
+			if len(out) != to {
+				t.Fatalf("%s stands at line %d of the new content", l, len(out)+1)
+			}
+			continue
+		}
+		if l[0] == '\\' {
+			continue
+		}
+		whole := l[1:] + "\n"
+		if strings.HasPrefix(lines[i+3], "\\") {
+			whole = l[1:]
+		}
+		if l[0] != '+' {
+			if old[at] != whole {
+				t.Fatalf("%q is not %q", old[at], whole)
+			}
+			at++
+		}
+		if l[0] != '-' {
+			out = append(out, whole)
+		}
+	}
+	return strings.Join(append(out, old[at:]...), "")
+}
 
 // TestDiffOfALargeFile: a diff of ten thousand changes is there at once.
 func TestDiffOfALargeFile(t *testing.T) {

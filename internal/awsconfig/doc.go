@@ -7,11 +7,14 @@
 //   - What an AWS file names is data here: credential_process, mfa_process,
 //     endpoint_url and ca_bundle. Nothing in the package starts a program, opens
 //     a connection or looks at the environment.
-//   - Rewrite is the one function that writes to an AWS file, whole or not at all.
+//   - A Document is an edit that nothing has come of yet: it changes whole lines
+//     and no other byte. Verify holds it against what it was for. Rewrite is the
+//     one function that writes to an AWS file, whole or not at all.
 //   - A secret found in a file is dropped while it is read: its key stays, its
-//     value becomes secret.Redacted. So no Config, error or document can show
+//     value becomes secret.Redacted. So no Config, error or diff can show
 //     one, and brokerd does not come to hold the keys of other profiles. Who
-//     moves a key into the vault asks for that one: StaticKey.Read.
+//     moves a key into the vault asks for that one: StaticKey.Read. A Document
+//     holds its file whole, until it is wiped.
 //   - What is invalid is an error that names file and line and never quotes the
 //     line; nothing is guessed.
 //   - A Config is immutable and may be used by several goroutines.
