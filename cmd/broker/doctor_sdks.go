@@ -30,25 +30,20 @@ func (d *doctor) checkKeys(context.Context) string {
 		if id == "" {
 			continue
 		}
-		f := finding{Level: levelProblem, Profile: name}
+		f := finding{Level: levelProblem, Profile: name, Hint: keyPairHint(p, d.keys[name])}
 		takers := keyTakers(readings.Of(name))
 		switch stored, ok := d.keys[name]; {
 		case p.Get("aws_secret_access_key") == "":
 			f.Message = fmt.Sprintf("profile %s has half a key pair: %s", name, halfTakers(readings.Of(name)))
-			f.Hint = "remove the line, or add the one that is missing"
 		case p.Get("aws_session_token") != "":
 			f.Level = levelNote
 			f.Message = fmt.Sprintf("profile %s has temporary credentials in this file; %s, expired or not", name, takers)
-			f.Hint = "remove them, and what writes them: broker renews such credentials by itself"
 		case ok && stored == id:
 			f.Message = fmt.Sprintf("profile %s has its key%s in this file too: %s and pass broker by", name, keyID(id), takers)
-			f.Hint = fmt.Sprintf("the key is stored: remove its lines: broker import %s --delete-source", name)
 		case ok:
 			f.Message = fmt.Sprintf("profile %s has another key%s in this file than the stored one: %s and pass broker by", name, keyID(id), takers)
-			f.Hint = fmt.Sprintf("store it in place of the other (broker add %s --replace), or remove its lines", name)
 		default:
 			f.Message = fmt.Sprintf("profile %s has a key%s in plain text", name, keyID(id))
-			f.Hint = fmt.Sprintf("store it and remove its lines: broker import %s --delete-source", name)
 		}
 		d.at(p.Where("aws_access_key_id"), f)
 	}

@@ -60,20 +60,16 @@ func (a *app) checkOutranked(config *awsconfig.Config, profile string) error {
 	if !found {
 		return nil
 	}
-	p, _ := config.Profile(profile)
-	hint := "move its key from that file into the vault: broker import %s --delete-source"
-	switch keys, err := a.storedKeys(); {
-	case !strings.HasPrefix(key, "aws_"): // no key pair: a role, for one
-		hint = "put it out of use, so that every SDK asks broker: broker wire %s"
-	case p.Get("aws_session_token") != "" || p.Get("aws_security_token") != "":
-		hint = "it is a temporary key: remove the section [%s] from that file, and what writes it"
-	case err == nil && keys[profile] != "":
-		hint = "its key is stored: take it out of that file: broker import %s --delete-source"
+	hint := "put it out of use, so that every SDK asks broker: broker wire " + profile
+	if strings.HasPrefix(key, "aws_") {
+		own, _ := config.Profile(profile)
+		keys, _ := a.storedKeys() // without the index, import finds out
+		hint = keyPairHint(own, keys[profile])
 	}
 	return &ipc.Error{
 		Code:    ipc.CodeRefused,
 		Message: fmt.Sprintf("%s: %s of profile %s outranks broker: a child would use it", pos, key, profile),
-		Hint:    fmt.Sprintf(hint, profile),
+		Hint:    hint,
 	}
 }
 

@@ -5,8 +5,10 @@
 //
 // It links no keyring library, no AWS SDK and no HTTP, and credential-process
 // is dispatched before any command line is built: SDKs run it at every turn.
-// Standard output is data. It holds a long-lived secret only during add, as a
-// secret.String, on the way to a broker-vault worker.
+// Standard output is data. It holds a long-lived secret only during add and
+// import, as a secret.String, on the way to a broker-vault worker, and where an
+// AWS file that has one is edited, for as long as that takes. It is closed to
+// debuggers then.
 package main
 
 import (

@@ -49,7 +49,7 @@ func (a *app) newWireEdit(profiles []string, add *string) (*wireEdit, error) {
 		return nil, err
 	}
 	if add != nil && keys[*add] == "" {
-		keys[*add] = "a key"
+		keys[*add] = "" // of an ID that nobody knows yet
 	}
 	program, err := a.program()
 	if err != nil {

@@ -36,16 +36,18 @@ func (s *scene) wire() {
 	s.play(
 		says("file broken", "config_broken", "dev", "[profile other\n"),
 		says("section twice, which botocore refuses", "config_broken", "dev", "[profile dev]\n"),
-		says("key pair in the config", "refused", "dev", "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = not-the-secret\n"),
+		says("another key in the config", "refused", "dev", "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = not-the-secret\n"),
 		says("source in [DEFAULT]", "profile_invalid", "dev", "[DEFAULT]\nmfa_serial = arn:aws:iam::111122223333:mfa/ann\n"),
+		says("key in the file and not stored", "no_key", "work", "[profile work]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = not-the-secret\n"),
 		says("no key is stored", "no_key", "work", "[profile work]\nregion = eu-west-1\n"),
 		says("signs in with SSO", "unsupported", "work", "[profile work]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = dev\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.example.com\n"),
 		says("unknown, with a near name", "no_profile", "deve", "[profile devel]\n"),
 		cause{
-			name: "key pair in the credentials file (wire)", code: "refused", keep: true, call: call, again: again,
+			name: "stored key in the credentials file too (wire)", code: "refused", keep: true, call: call, again: again,
 			do: func() {
 				profile = "dev"
-				s.writeAWSFile("credentials", "[dev]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = not-the-secret\n")
+				key := s.user("ann").AccessKeys[0]
+				s.writeAWSFile("credentials", "[dev]\naws_access_key_id = "+key.AccessKeyID+"\naws_secret_access_key = "+key.SecretAccessKey+"\n")
 			},
 			undo: func() { _ = os.Remove(credentials) },
 		},
@@ -82,7 +84,7 @@ func (s *scene) wireFiles() []cause {
 			name: "the file keeps changing (wire)", code: "config_unwritable", keep: true, again: again,
 			call: func() result {
 				// The disk is slow, so that there is always somebody who writes meanwhile.
-				r := s.finish(s.command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:delay_exit=50000", filepath.Join(s.bin, "broker"), "wire", "dev"))
+				r := s.finish(s.command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:delay_exit=300000", filepath.Join(s.bin, "broker"), "wire", "dev"))
 				r.line = "broker wire dev"
 				return r
 			},
