@@ -27,12 +27,19 @@ func openFileSource(a *app, _ importOptions, config *awsconfig.Config) (importSo
 func (s *fileSource) list(context.Context) ([]candidate, error) {
 	var found []candidate
 	for _, k := range s.config.StaticKeys() {
+		if k.Stray {
+			stray := keyInvalid("not all SDKs take this section for a profile in this file: correct its name", "")
+			found = append(found, candidate{profile: "[" + k.Profile + "]", where: k.Pos.String(), leave: stray})
+			continue
+		}
 		if s.keys[k.Profile] = append(s.keys[k.Profile], k); len(s.keys[k.Profile]) == 1 {
 			found = append(found, candidate{profile: k.Profile})
 		}
 	}
 	for i, c := range found {
-		found[i] = fileCandidate(s.keys[c.profile])
+		if c.leave == nil {
+			found[i] = fileCandidate(s.keys[c.profile])
+		}
 	}
 	return found, nil
 }

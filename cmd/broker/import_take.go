@@ -158,7 +158,7 @@ func (r *importing) takeOne(ctx context.Context, c candidate, k *importedKey) er
 	state := keyStored
 	if taken.accessKeyID == have.AccessKeyID {
 		state = keyAlready
-		if have.SerialNumber != "" || have.NoMFA { // what was said of it stays
+		if n.mfaSerial == "" && (have.SerialNumber != "" || have.NoMFA) { // what was said of it stays
 			n.mfaSerial, n.noMFA = have.SerialNumber, have.NoMFA
 		}
 	}

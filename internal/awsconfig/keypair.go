@@ -18,12 +18,17 @@ type StaticKey struct {
 	HasSecret   bool
 	HasToken    bool // aws_session_token, or its older name
 	Pos         Pos  // of the access key ID, else of what there is of a key
+	// Stray says that Profile is none, but the header of a section that not all
+	// SDKs take for a profile in this file: [dev] in the config, [profile dev] in
+	// the credentials file.
+	Stray bool
 
 	credentials bool // of the credentials file
 }
 
 // StaticKeys returns what is there of access keys in both files, sorted by
 // profile; of one profile the credentials file comes first, which SDKs prefer.
+// Stray ones are last.
 func (c *Config) StaticKeys() []StaticKey {
 	var keys []StaticKey
 	for _, name := range c.Profiles() {
@@ -31,6 +36,35 @@ func (c *Config) StaticKeys() []StaticKey {
 			if k, ok := l.staticKey(name); ok {
 				k.credentials = l == &c.credentials
 				keys = append(keys, k)
+			}
+		}
+	}
+	for _, l := range []*layer{&c.credentials, &c.config} {
+		keys = append(keys, l.strayKeys()...)
+	}
+	return keys
+}
+
+// strayKeys returns the keys in sections that are no profiles.
+func (l *layer) strayKeys() []StaticKey {
+	var keys []StaticKey
+	inProfile := make([]bool, len(l.heads))
+	for _, r := range l.profiles {
+		for i := r.first; ; i = l.next[i] {
+			if inProfile[i] = true; i == r.last {
+				break
+			}
+		}
+	}
+	for i := range l.heads {
+		if inProfile[i] {
+			continue
+		}
+		for _, row := range l.below(i) {
+			if key := l.keys[row.key].lower; key == "aws_access_key_id" || key == "aws_secret_access_key" {
+				prefix, name := l.title(i)
+				keys = append(keys, StaticKey{Profile: section{prefix: prefix, name: name}.header(), Pos: l.prop(row).pos, Stray: true})
+				break
 			}
 		}
 	}

@@ -39,20 +39,22 @@ func loadTexts(t *testing.T, config, credentials string) *Config {
 func TestStaticKeys(t *testing.T) {
 	t.Parallel()
 	c := loadTexts(t,
-		"[default]\nregion = x\n[profile b]\naws_access_key_id = AKIAOTHER\n[profile c]\naws_secret_access_key = "+testSecret+"\n",
+		"[default]\nregion = x\n[stray]\naws_access_key_id = AKIASTRAY\n[profile b]\naws_access_key_id = AKIAOTHER\n[profile c]\naws_secret_access_key = "+testSecret+"\n",
 		"[b]\naws_secret_access_key = "+testSecret+"\naws_access_key_id = "+testID+"\n"+
 			"[a]\nAWS_ACCESS_KEY_ID = ASIAX\naws_secret_access_key = x\naws_session_token = y\n"+
-			"[d]\naws_access_key_id = "+testSecret+"\n[e]\naws_session_token = y\n")
+			"[d]\naws_access_key_id = "+testSecret+"\n[e]\naws_session_token = y\n[profile b]\nAws_Secret_Access_Key = z\n[a b c]\nregion = x\n")
 	var got []string
 	for _, k := range c.StaticKeys() {
-		got = append(got, fmt.Sprintf("%s %s %s:%d %t %t", k.Profile, k.AccessKeyID, filepath.Base(k.Pos.File), k.Pos.Line, k.HasSecret, k.HasToken))
+		got = append(got, fmt.Sprintf("%s %s %s:%d %t %t %t", k.Profile, k.AccessKeyID, filepath.Base(k.Pos.File), k.Pos.Line, k.HasSecret, k.HasToken, k.Stray))
 	}
 	want := []string{
-		"a ASIAX credentials:5 true true",
-		"b " + testID + " credentials:3 true false",
-		"b AKIAOTHER config:4 false false",
-		"c  config:6 true false",
-		"d [redacted] credentials:9 false false",
+		"a ASIAX credentials:5 true true false",
+		"b " + testID + " credentials:3 true false false",
+		"b AKIAOTHER config:6 false false false",
+		"c  config:8 true false false",
+		"d [redacted] credentials:9 false false false",
+		"profile b  credentials:13 false false true",
+		"stray  config:4 false false true",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("StaticKeys:\ngot  %q\nwant %q", got, want)
