@@ -23,7 +23,8 @@ func openAWSVault(a *app, _ importOptions, config *awsconfig.Config) (importSour
 	if err != nil {
 		return nil, err
 	}
-	return newForeignSource(a, config, passphraseOf{variable: "AWS_VAULT_FILE_PASSPHRASE"}, stores), nil
+	return newForeignSource(a, config, passphraseOf{variable: "AWS_VAULT_FILE_PASSPHRASE"}, stores,
+		"set AWS_VAULT_BACKEND and its other variables as for aws-vault, or install it: then broker asks it for its keys"), nil
 }
 
 // foundAWSVault reports the program, or its directory with something in it.

@@ -30,7 +30,8 @@ func openGranted(a *app, _ importOptions, config *awsconfig.Config) (importSourc
 	if err != nil {
 		return nil, err
 	}
-	return newForeignSource(a, config, passphraseOf{variable: "CF_KEYRING_FILE_PASSWORD", blank: true}, stores), nil
+	return newForeignSource(a, config, passphraseOf{variable: "CF_KEYRING_FILE_PASSWORD", blank: true}, stores,
+		"see where granted keeps its keys: the section Keyring of its config"), nil
 }
 
 // foundGranted reports a directory with something in it, or a profile that

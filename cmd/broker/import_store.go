@@ -40,6 +40,7 @@ type foreignSource struct {
 	config     *awsconfig.Config
 	stores     []foreignStore
 	open       passphraseOf
+	elsewhere  string                       // the hint where none of the stores is there
 	keys       map[string]ipc.ForeignParams // what is known of each, by profile
 	where      map[string]string            // by profile
 	passphrase secret.String                // that opened the latest
@@ -48,18 +49,19 @@ type foreignSource struct {
 
 var _ importSource = (*foreignSource)(nil)
 
-func newForeignSource(a *app, config *awsconfig.Config, open passphraseOf, stores []foreignStore) *foreignSource {
-	return &foreignSource{a: a, config: config, stores: stores, open: open, keys: map[string]ipc.ForeignParams{}, where: map[string]string{}}
+func newForeignSource(a *app, config *awsconfig.Config, open passphraseOf, stores []foreignStore, elsewhere string) *foreignSource {
+	return &foreignSource{a: a, config: config, stores: stores, open: open, elsewhere: elsewhere, keys: map[string]ipc.ForeignParams{}, where: map[string]string{}}
 }
 
 // list asks every store for names. One that was not chosen need not be there.
 // Of a key that several have, the first counts, as with their program.
 func (s *foreignSource) list(ctx context.Context) ([]candidate, error) {
-	found := []candidate{}
+	found, absent := []candidate{}, []string{}
 	for _, store := range s.stores {
 		var names ipc.ForeignKeys
 		err := s.a.foreignVault(ctx, store.Foreign, ipc.Store{}, ipc.OpForeignList, ipc.ForeignListParams{Source: store.Foreign}, &names)
 		if hasCode(err, ipc.CodeSourceGone) && !store.chosen {
+			absent = append(absent, store.where)
 			continue
 		}
 		if err != nil {
@@ -79,6 +81,11 @@ func (s *foreignSource) list(ctx context.Context) ([]candidate, error) {
 			}
 			found = append(found, c)
 		}
+	}
+	if len(absent) == len(s.stores) {
+		err := errorf(ipc.CodeSourceGone, "none of the stores that broker looked for is there: %s", strings.Join(absent, "; "))
+		err.Hint = s.elsewhere
+		return nil, err
 	}
 	return found, nil
 }
