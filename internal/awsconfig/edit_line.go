@@ -140,12 +140,28 @@ func (d *Document) takeBack(b *block) {
 		if b.top > 0 {
 			drop = append(drop, 0)
 		}
-		delete(d.names, b.ours)
-		b.ours, b.boto, b.header = "", "", ""
+		d.forget(b)
 	}
 	d.remove(b, drop)
 	if b.top = 0; len(b.lines) > 0 && b.lines[0].kind == blank {
 		b.top = 1
+	}
+}
+
+// forget takes the profile of a block out of the names. One that had two
+// sections is in the other one then.
+func (d *Document) forget(b *block) {
+	name := b.ours
+	delete(d.names, name)
+	b.ours, b.boto, b.header = "", "", ""
+	if _, twice := d.twins[name]; !twice {
+		return
+	}
+	delete(d.twins, name)
+	for i := range d.blocks {
+		if d.blocks[i].ours == name || d.blocks[i].boto == name {
+			d.enter(name, i)
+		}
 	}
 }
 

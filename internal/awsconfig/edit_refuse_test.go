@@ -165,3 +165,18 @@ func TestWireAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestUnwireThenWire: a section that went is not in the way of another one.
+func TestUnwireThenWire(t *testing.T) {
+	t.Parallel()
+	d := document(t, ConfigFile, lines("[profile  dev]\nregion = x\n\n[profile dev]\nBLANK\nCP\n"))
+	if changed, err := d.Unwire("dev"); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	if err := d.Wire("dev", wireProgram+" credential-process dev"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(d.Bytes()), lines("[profile  dev]\nCP\nregion = x\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
