@@ -205,8 +205,8 @@ func (e *wireEdit) run(ctx context.Context) (plan wirePlan, files []editedFile, 
 		if !half { // a second one plans on what the first has done already
 			plan = next
 		}
-		if err != nil {
-			return plan, files, e.takeBack(ctx, half, plan, err)
+		if err != nil { // and what was planned has not come about
+			return wirePlan{}, files, e.takeBack(ctx, half, plan, err)
 		}
 		if file.Path != "" {
 			files = append(files, file)

@@ -135,7 +135,7 @@ var ErrUnsure = errors.New("it was replaced, but the disk does not confirm it")
 
 // inFolder names the directory in an error of the system, which may be about it.
 func (o *Original) inFolder(err error) error {
-	if err == nil || errors.Is(err, ErrChanged) {
+	if err == nil || errors.Is(err, ErrChanged) || errors.Is(err, ErrUnsure) {
 		return err
 	}
 	return fmt.Errorf("write in %s: %w", filepath.Dir(o.path), err)

@@ -34,7 +34,7 @@ const patience = 60 * time.Second
 var programs string
 
 func TestMain(m *testing.M) {
-	if runAsSDKClient() || runAsCorpusClient() || runAsSlowVault() || runAsStarvedVault() || runAsPhone() {
+	if runAsEditor() || runAsSDKClient() || runAsCorpusClient() || runAsSlowVault() || runAsStarvedVault() || runAsPhone() {
 		return
 	}
 	os.Exit(buildAndRun(m))
