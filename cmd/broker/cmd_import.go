@@ -128,48 +128,56 @@ func (a *app) importKeys(ctx context.Context, o importOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	kind, err := kindOf(o.from)
-	if err != nil {
-		return err
-	}
 	if !o.dryRun {
 		if err := secret.HideProcess(); err != nil {
 			return err
 		}
 	}
-	config, err := a.awsConfig()
+	r, err := a.openImport(o)
 	if err != nil {
 		return err
 	}
-	if kind.shadows && o.wire && !o.deleteSource {
-		err := usagef("SDKs prefer a key in the files to broker, so its profile cannot be wired while it is there")
-		err.Hint = "add --delete-source"
-		return err
-	}
-	source, err := kind.open(a, o, config)
-	if err != nil {
-		return err
-	}
-	candidates, err := source.list(ctx)
+	candidates, err := r.source.list(ctx)
 	if err == nil {
 		candidates, err = o.choose(candidates)
 	}
+	if err == nil {
+		err = r.checkWire()
+	}
+	if err == nil {
+		err = r.look(ctx)
+	}
 	if err != nil {
-		return err
-	}
-	r := newImporting(a, o, kind, source, config)
-	if err := r.checkWire(); err != nil {
-		return err
-	}
-	if err := r.look(ctx); err != nil {
 		return err
 	}
 	if o.dryRun {
 		r.dryRun(candidates)
-		return r.end(ctx)
+	} else {
+		r.takeAll(ctx, candidates)
 	}
-	r.takeAll(ctx, candidates)
 	return r.end(ctx)
+}
+
+// openImport opens the source.
+func (a *app) openImport(o importOptions) (*importing, error) {
+	kind, err := kindOf(o.from)
+	if err != nil {
+		return nil, err
+	}
+	config, err := a.awsConfig()
+	if err != nil {
+		return nil, err
+	}
+	if kind.shadows && o.wire && !o.deleteSource {
+		err := usagef("SDKs prefer a key in the files to broker, so its profile cannot be wired while it is there")
+		err.Hint = "add --delete-source"
+		return nil, err
+	}
+	source, err := kind.open(a, o, config)
+	if err != nil {
+		return nil, err
+	}
+	return newImporting(a, o, kind, source, config), nil
 }
 
 // choose returns the candidates of the named profiles, all if none is named.
