@@ -124,6 +124,7 @@ func checkText(text string) error {
 func splitWords(text string) ([]string, error) {
 	var words []string
 	var word strings.Builder
+	word.Grow(len(text))
 	inWord, quote, escaped := false, rune(0), false
 	for _, r := range text {
 		switch {
@@ -142,6 +143,7 @@ func splitWords(text string) ([]string, error) {
 			if inWord {
 				words = append(words, word.String())
 				word.Reset()
+				word.Grow(len(text))
 				inWord = false
 			}
 		default:

@@ -5,7 +5,6 @@ package awsconfig
 import (
 	"bytes"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -282,14 +281,13 @@ func sameRoutes(files Files, hasKey KeyLookup, config, credentials *Document) er
 
 // same reports whether two profiles say the same to broker, in whatever spelling.
 func (p ProfileSettings) same(q ProfileSettings) bool {
-	return p.Profile == q.Profile && maps.Equal(p.source.spelledOut(), q.source.spelledOut())
+	return p.Profile == q.Profile && p.source.says(q.source) && q.source.says(p.source)
 }
 
-// spelledOut returns the properties of a folded profile without those of wire.
-func (p Profile) spelledOut() map[string]string {
-	m := p.Properties()
-	maps.DeleteFunc(m, func(key, value string) bool {
-		return value == "" || key == processKey || strings.HasPrefix(key, parkedPrefix)
+// says reports whether a folded profile has the properties of another, without
+// those of wire.
+func (p Profile) says(other Profile) bool {
+	return !slices.ContainsFunc(other.props, func(pr prop) bool {
+		return pr.key != processKey && !strings.HasPrefix(pr.key, parkedPrefix) && p.Get(pr.key) != pr.value
 	})
-	return m
 }
