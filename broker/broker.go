@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"credbroker/broker/nag"
 	"credbroker/credproc"
 	"credbroker/internal/ipc"
 )
@@ -67,6 +68,26 @@ type Dialog interface {
 	// Ask shows a question until ctx ends and returns what was typed, or "" if
 	// the user closed it. An error says that nobody was asked.
 	Ask(ctx context.Context, p ipc.Prompt) (string, error)
+}
+
+// Notice is what a Notifier shows: Title, Text, and what its actions are about.
+type Notice = nag.Notice
+
+// The actions of a notice: what the user may answer to it.
+const (
+	ActionRotate = "rotate" // begin the rotation of the key
+	ActionSnooze = "snooze" // be quiet about the key for a while
+)
+
+// Notifier shows notices on the desktop. Implementations must be safe for
+// concurrent use; one notice is shown at a time.
+type Notifier interface {
+	// Ready reports whether there is a desktop that shows notices, and somebody
+	// to see them: never where the screen is known to be locked.
+	Ready() bool
+	// Notify shows a notice until it is closed, or ctx ends, and returns the
+	// action that was chosen, or "" for none. An error says that nobody saw it.
+	Notify(ctx context.Context, n Notice) (action string, err error)
 }
 
 // AssumeRoleInput is everything AWS sees of one AssumeRole call beside the
@@ -127,6 +148,11 @@ type Options struct {
 	Replaced func() bool
 	// Dialog asks in a window of the desktop; nil asks nowhere.
 	Dialog Dialog
+	// Notifier shows notices on the desktop; nil shows none.
+	Notifier Notifier
+	// Zone returns the time zone of the user's clock as it is now. nil: that of
+	// the program's start.
+	Zone   func() *time.Location
 	Worker Worker
 	STS    STS
 	Clock  Clock

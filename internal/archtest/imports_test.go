@@ -25,9 +25,10 @@ var ours = map[string][]string{
 	"cmd/broker-sandbox": {"internal/atomicfile", "internal/fakeaws"},
 
 	"broker": {
-		"broker/rotation", "credproc", "internal/atomicfile", "internal/awsconfig", "internal/ipc",
+		"broker/nag", "broker/rotation", "credproc", "internal/atomicfile", "internal/awsconfig", "internal/ipc",
 		"internal/secret",
 	},
+	"broker/nag":      {},
 	"broker/rotation": {},
 	"vault":           {"credproc", "internal/atomicfile", "internal/awsapi", "internal/ipc", "internal/secret"},
 	"vault/keychain":  {"vault", "internal/atomicfile", "internal/secret"},

@@ -28,6 +28,7 @@ type ProfileSettings struct {
 	Role      Role
 	// SessionDuration is broker_session_duration: how long a session of the key lasts.
 	SessionDuration time.Duration
+	MaxAge          time.Duration // broker_max_age: at which the key is due, or Off
 	UseFIPS         bool
 	UseDualStack    bool
 	source          Profile
@@ -84,6 +85,7 @@ func (p Profile) settings() (ProfileSettings, error) {
 		MFASerial:       r.text("mfa_serial", isSerial),
 		Region:          r.text("region", isRegion),
 		SessionDuration: r.duration("session_duration", MinSessionDuration, MaxSessionDuration),
+		MaxAge:          r.age("max_age"),
 		UseFIPS:         r.boolean("use_fips_endpoint"),
 		UseDualStack:    r.boolean("use_dualstack_endpoint"),
 		source:          p,
@@ -142,6 +144,18 @@ func (r *settingsReader) duration(key string, least, most time.Duration) time.Du
 		return 0
 	}
 	d, err := parseDuration(v, least, most)
+	if err != nil {
+		r.fail(key, err.Error())
+	}
+	return d
+}
+
+func (r *settingsReader) age(key string) time.Duration {
+	v := r.profile.Get(key)
+	if v == "" {
+		return 0
+	}
+	d, err := parseAge(v)
 	if err != nil {
 		r.fail(key, err.Error())
 	}

@@ -22,6 +22,7 @@ type Settings struct {
 	Sessions SessionSettings
 	MFA      MFASettings
 	Rotation RotationSettings
+	Nag      NagSettings
 	AWS      AWSSettings
 	Profiles map[string]Override // by profile name; may be nil
 
@@ -57,10 +58,29 @@ type MFASettings struct {
 
 // RotationSettings is the section [rotation].
 type RotationSettings struct {
+	MaxAge       time.Duration // at which a key is due; 90d, or Off
+	WarnBefore   time.Duration // how long before that its user hears of it; 14d
+	UnusedAfter  time.Duration // without use a key is to be deleted rather than replaced; 60d, or Off
+	RefuseAfter  time.Duration // the age from which on no session is made with a key; Off
 	KeepDisabled time.Duration // how long the old key stays Inactive before it is deleted; 24h
 	VerifyFor    time.Duration // how long the new key must work without a failure; 10s
 	OnRotate     []string      // a program with an absolute path, and its arguments; nil is none
 }
+
+// NagSettings is the section [nag].
+type NagSettings struct {
+	Channels []string      // of desktop and cli; empty is none
+	Quiet    QuietHours    // 22:00-08:00
+	Repeat   time.Duration // at least between two notices about one key; 24h
+}
+
+// QuietHours is a part of each day, by the local clock: minutes after midnight.
+// End comes before Begin when it lasts past midnight. Two that are equal, as in
+// the zero value, are no part at all.
+type QuietHours struct{ Begin, End int }
+
+// Off is an age that no key reaches.
+const Off time.Duration = -1
 
 // AWSSettings is the section [aws]. Empty fields leave it to the defaults of
 // AWS. URLs are https, or http to this machine.
@@ -82,6 +102,7 @@ type Override struct {
 	MFASerial       string
 	SessionDuration time.Duration
 	RoleDuration    time.Duration
+	MaxAge          time.Duration // Off is said, 0 is not set
 	Region          string
 }
 
@@ -90,12 +111,18 @@ func DefaultSettings() Settings {
 	return Settings{
 		Sessions: SessionSettings{SessionDuration: 12 * time.Hour, RoleDuration: time.Hour, MinRemaining: 20 * time.Minute},
 		MFA:      MFASettings{Surfaces: surfaces(), Timeout: 5 * time.Minute, HelperWait: 50 * time.Second},
-		Rotation: RotationSettings{KeepDisabled: day, VerifyFor: 10 * time.Second},
+		Rotation: RotationSettings{
+			MaxAge: 90 * day, WarnBefore: 14 * day, UnusedAfter: 60 * day, RefuseAfter: Off, KeepDisabled: day, VerifyFor: 10 * time.Second,
+		},
+		Nag: NagSettings{Channels: channels(), Quiet: QuietHours{22 * 60, 8 * 60}, Repeat: day},
 	}
 }
 
 // surfaces are the places where a code can be asked for, in the default order.
 func surfaces() []string { return []string{"command", "terminal", "dialog", "tty"} }
+
+// channels are the ways in which a user hears of a key that is due.
+func channels() []string { return []string{"desktop", "cli"} }
 
 // maxSettings is the largest config of broker's own, in bytes.
 const maxSettings = 1 << 20

@@ -29,9 +29,18 @@ timeout = 90s
 helper_wait = 20s
 
 [rotation]
+max_age = 60d
+warn_before = 7d
+unused_after = off
+refuse_after = 75d
 keep_disabled = 3d
 verify_for = 30s
 on_rotate = /opt/tell "the CI"
+
+[nag]
+channels = cli
+quiet_hours = 12:30-14:00
+repeat = 3d
 
 [aws]
 config_file = /home/ann/.aws/config
@@ -48,6 +57,7 @@ mfa_command = "/opt/my tools/otp" --serial 'a b' x\"y ""
 mfa_serial = arn:aws:iam::111122223333:mfa/ann
 session_duration = 36h
 role_duration = 15m
+max_age = off
 region = us-east-1
 `
 
@@ -56,7 +66,11 @@ func wantSettings() Settings {
 		Vault:    VaultSettings{Backend: "file", PassphraseFile: "/home/ann/.config/broker/passphrase", Keychain: "broker"},
 		Sessions: SessionSettings{SessionDuration: 24 * time.Hour, RoleDuration: 2 * time.Hour},
 		MFA:      MFASettings{Surfaces: []string{"tty", "command"}, Timeout: 90 * time.Second, HelperWait: 20 * time.Second},
-		Rotation: RotationSettings{KeepDisabled: 72 * time.Hour, VerifyFor: 30 * time.Second, OnRotate: []string{"/opt/tell", "the CI"}},
+		Rotation: RotationSettings{
+			MaxAge: 60 * day, WarnBefore: 7 * day, UnusedAfter: Off, RefuseAfter: 75 * day,
+			KeepDisabled: 72 * time.Hour, VerifyFor: 30 * time.Second, OnRotate: []string{"/opt/tell", "the CI"},
+		},
+		Nag: NagSettings{Channels: []string{"cli"}, Quiet: QuietHours{12*60 + 30, 14 * 60}, Repeat: 72 * time.Hour},
 		AWS: AWSSettings{
 			ConfigFile: "/home/ann/.aws/config", CredentialsFile: "/home/ann/.aws/credentials", Region: "eu-west-1",
 			EndpointURL: "http://127.0.0.1:4566", STSEndpointURL: "https://sts.example.com", IAMEndpointURL: "http://[::1]:4566",
@@ -64,7 +78,7 @@ func wantSettings() Settings {
 		},
 		Profiles: map[string]Override{"dev": {
 			MFACommand: []string{"/opt/my tools/otp", "--serial", "a b", `x"y`, ""}, MFASerial: "arn:aws:iam::111122223333:mfa/ann",
-			SessionDuration: 36 * time.Hour, RoleDuration: 15 * time.Minute, Region: "us-east-1",
+			SessionDuration: 36 * time.Hour, RoleDuration: 15 * time.Minute, MaxAge: Off, Region: "us-east-1",
 		}},
 	}
 }
@@ -133,7 +147,11 @@ func TestSettingsDefaults(t *testing.T) {
 		MFA: MFASettings{
 			Surfaces: []string{"command", "terminal", "dialog", "tty"}, Timeout: 5 * time.Minute, HelperWait: 50 * time.Second,
 		},
-		Rotation: RotationSettings{KeepDisabled: 24 * time.Hour, VerifyFor: 10 * time.Second},
+		Rotation: RotationSettings{
+			MaxAge: 90 * 24 * time.Hour, WarnBefore: 14 * 24 * time.Hour, UnusedAfter: 60 * 24 * time.Hour, RefuseAfter: Off,
+			KeepDisabled: 24 * time.Hour, VerifyFor: 10 * time.Second,
+		},
+		Nag: NagSettings{Channels: []string{"desktop", "cli"}, Quiet: QuietHours{22 * 60, 8 * 60}, Repeat: 24 * time.Hour},
 	}
 	for _, text := range []string{"", "# nothing\n", "[sessions]\nsession_duration =\n[aws]\nregion = # none\n"} {
 		got, err := ParseSettings("config", []byte(text))
@@ -152,6 +170,19 @@ func TestSettingsErrors(t *testing.T) {
 		{"[rotations]\nmax_age = 90d", "config:1: unknown section [rotations]", "did you mean [rotation]"},
 		{"[rotation]\non_rotate = tell", "config:2: on_rotate must start with the absolute path", ""},
 		{"[rotation]\nkeep_disabled = 31d", "config:2: keep_disabled must be from 0s to 30d", ""},
+		{"[rotation]\nmax_age = 12h", "config:2: max_age must be from 24h to 3650d, or off", ""},
+		{"[rotation]\nrefuse_after = never", "config:2: refuse_after must be a duration such as 12h, 30m or 50s, or off", ""},
+		{"[rotation]\nmaxage = 90d", "config:2: unknown key maxage in [rotation]", "did you mean max_age?"},
+		{"[rotation]\nwarn_before = -1d", "config:2: warn_before must be a duration", ""},
+		{"[profile dev]\nmax_age = soon", "config:2: max_age must be a duration", ""},
+		{"[nag]\nchannels = desktop email", "config:2: channels may name desktop, cli, or be off", ""},
+		{"[nag]\nchannels = cli cli", "config:2: channels names cli twice", ""},
+		{"[nag]\nquiet_hours = 22-8", "config:2: quiet_hours must be two times of day such as 22:00-08:00, or off", ""},
+		{"[nag]\nquiet_hours = 22:00", "config:2: quiet_hours must be two times", ""},
+		{"[nag]\nquiet_hours = 24:00-08:00", "config:2: quiet_hours must be two times", ""},
+		{"[nag]\nquiet_hours = 08:00-08:00", "config:2: quiet_hours must be two times", ""},
+		{"[nag]\nrepeat = 1h", "config:2: repeat must be from 24h to 30d", ""},
+		{"[nags]\nrepeat = 1d", "config:1: unknown section [nags]", "did you mean [nag]?"},
 		{"[" + strings.Repeat("x", 2000) + "]", "unknown section [x", "did you mean"},
 		{"[profile -x]", `config:1: profile name starts with "-"`, ""},
 		{"[profile a!b]", "config:1: profile name has a character", ""},

@@ -45,6 +45,10 @@ func settingTable() []setting {
 		},
 		lengthSetting("mfa", "timeout", func(s *Settings) *time.Duration { return &s.MFA.Timeout }, time.Second, day),
 		lengthSetting("mfa", "helper_wait", func(s *Settings) *time.Duration { return &s.MFA.HelperWait }, 0, time.Hour),
+		ageSetting("max_age", func(s *Settings) *time.Duration { return &s.Rotation.MaxAge }),
+		lengthSetting("rotation", "warn_before", func(s *Settings) *time.Duration { return &s.Rotation.WarnBefore }, 0, maxAge),
+		ageSetting("unused_after", func(s *Settings) *time.Duration { return &s.Rotation.UnusedAfter }),
+		ageSetting("refuse_after", func(s *Settings) *time.Duration { return &s.Rotation.RefuseAfter }),
 		lengthSetting("rotation", "keep_disabled", func(s *Settings) *time.Duration { return &s.Rotation.KeepDisabled }, 0, 30*day),
 		lengthSetting("rotation", "verify_for", func(s *Settings) *time.Duration { return &s.Rotation.VerifyFor }, 0, 10*time.Minute),
 		{
@@ -52,6 +56,17 @@ func settingTable() []setting {
 			func(s *Settings, v string) (err error) { s.Rotation.OnRotate, err = parseCommand(v); return err },
 			func(s Settings) string { return joinWords(s.Rotation.OnRotate) },
 		},
+		{
+			"nag", "channels",
+			func(s *Settings, v string) (err error) { s.Nag.Channels, err = parseChannels(v); return err },
+			func(s Settings) string { return formatChannels(s.Nag.Channels) },
+		},
+		{
+			"nag", "quiet_hours",
+			func(s *Settings, v string) (err error) { s.Nag.Quiet, err = parseQuietHours(v); return err },
+			func(s Settings) string { return s.Nag.Quiet.String() },
+		},
+		lengthSetting("nag", "repeat", func(s *Settings) *time.Duration { return &s.Nag.Repeat }, day, 30*day),
 		textSetting("aws", "config_file", func(s *Settings) *string { return &s.AWS.ConfigFile }, checkPath),
 		textSetting("aws", "credentials_file", func(s *Settings) *string { return &s.AWS.CredentialsFile }, checkPath),
 		textSetting("aws", "region", func(s *Settings) *string { return &s.AWS.Region }, checkRegion),
@@ -60,6 +75,15 @@ func settingTable() []setting {
 		textSetting("aws", "iam_endpoint_url", func(s *Settings) *string { return &s.AWS.IAMEndpointURL }, checkEndpoint),
 		textSetting("aws", "ca_bundle", func(s *Settings) *string { return &s.AWS.CABundle }, checkPath),
 		textSetting("aws", "https_proxy", func(s *Settings) *string { return &s.AWS.HTTPSProxy }, checkProxy),
+	}
+}
+
+// ageSetting is an age of a key in [rotation], or "off".
+func ageSetting(key string, field func(*Settings) *time.Duration) setting {
+	return setting{
+		"rotation", key,
+		func(s *Settings, v string) (err error) { *field(s), err = parseAge(v); return err },
+		func(s Settings) string { return formatAge(*field(&s)) },
 	}
 }
 
@@ -90,6 +114,16 @@ func overrideTable() []override {
 		textOverride("mfa_serial", func(o *Override) *string { return &o.MFASerial }, checkSerial),
 		lengthOverride("session_duration", func(o *Override) *time.Duration { return &o.SessionDuration }, MinSessionDuration, MaxSessionDuration),
 		lengthOverride("role_duration", func(o *Override) *time.Duration { return &o.RoleDuration }, MinRoleDuration, MaxRoleDuration),
+		{
+			"max_age",
+			func(o *Override, v string) (err error) { o.MaxAge, err = parseAge(v); return err },
+			func(o Override) string {
+				if o.MaxAge == 0 {
+					return ""
+				}
+				return formatAge(o.MaxAge)
+			},
+		},
 		textOverride("region", func(o *Override) *string { return &o.Region }, checkRegion),
 	}
 }
@@ -137,11 +171,13 @@ func checkSerial(v string) error {
 	return nil
 }
 
-func parseSurfaces(v string) ([]string, error) {
+func parseSurfaces(v string) ([]string, error) { return parseNames(v, surfaces()) }
+
+func parseNames(v string, known []string) ([]string, error) {
 	names := strings.Fields(strings.ReplaceAll(v, ",", " "))
 	for i, name := range names {
-		if !slices.Contains(surfaces(), name) {
-			return nil, fmt.Errorf("may name %s", strings.Join(surfaces(), ", "))
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("may name %s", strings.Join(known, ", "))
 		}
 		if slices.Contains(names[:i], name) {
 			return nil, fmt.Errorf("names %s twice", name)

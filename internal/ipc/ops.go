@@ -142,6 +142,7 @@ type Key struct {
 	NoMFA        bool      `json:"noMfa,omitempty"`
 	Region       string    `json:"region,omitempty"`
 	AddedAt      time.Time `json:"addedAt"`
+	KeyFacts
 }
 
 // KeyList is every stored key, sorted by profile.
