@@ -345,6 +345,12 @@ func (w *world) allVerbs(env ...string) {
 		{"mfa", "123456"},
 		{"mfa", "--cancel"},
 		{"remove", "nobody", "--yes"},
+		{"explain", "role"},
+		{"doctor"},
+		{"wire", "--all", "--diff"},
+		{"wire", "--all"},
+		{"credential-process", "role"},
+		{"unwire", "--all"},
 	} {
 		cmd := w.command("broker", args...)
 		cmd.Env = append(cmd.Env, env...)
