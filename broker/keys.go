@@ -80,8 +80,8 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 			return err
 		}
 		old, now = s.Keys[params.Profile], b.newRecord(params, s.Keys)
-		if old.Item != "" {
-			if err := b.notRotating(params.Profile, old); err != nil {
+		for _, key := range []record{old, now} {
+			if err := b.notRotating(params.Profile, key); err != nil {
 				return err
 			}
 		}

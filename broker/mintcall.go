@@ -140,6 +140,7 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 		// Of two that were made at the same time the longer one serves both.
 		if have := b.sessions[p.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
 			b.sessions[p.id] = e
+			b.wakeRotations()
 		}
 	})
 	if err != nil {

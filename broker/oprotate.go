@@ -5,6 +5,7 @@ package broker
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"credbroker/broker/rotation"
 	"credbroker/internal/awsconfig"
@@ -132,7 +133,7 @@ func (r *rotator) follow(ctx context.Context, c conversation) (ipc.Rotation, err
 		case rotation.Stuck:
 			return now, problemOf(j.Problem)
 		}
-		if hasCode(err, ipc.CodeMFACancelled, ipc.CodeMFATimeout, ipc.CodeMFARequired, ipc.CodeMFAWrong, ipc.CodeMFAUsed) {
+		if err != nil && strings.HasPrefix(string(coded(err).Code), "mfa_") { // a person is needed
 			return now, err
 		}
 		if !same(now, last) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"credbroker/broker/rotation"
@@ -79,6 +80,9 @@ func (h hands) signer(ctx context.Context, j rotation.Journal) (ipc.IAMParams, e
 	if err != nil {
 		return ipc.IAMParams{}, err
 	}
+	if err := h.b.reach(ctx, p); err != nil { // what a journal says of time is by AWS's clock
+		return ipc.IAMParams{}, err
+	}
 	params := ipc.IAMParams{ItemParams: h.b.item(p), UserName: j.UserName}
 	if p.id.serial == "" {
 		return params, nil
@@ -117,7 +121,7 @@ func (h hands) session(ctx context.Context, p *plan) (*entry, error) {
 
 // refused drops a session that AWS does not take any more.
 func (h hands) refused(j rotation.Journal, err error) {
-	if !hasCode(err, ipc.CodeAWSExpired) {
+	if !hasCode(err, ipc.CodeAWSExpired, ipc.CodeAWSKeyUnknown) { // unknown: the key that it was made with is gone
 		return
 	}
 	if p, perr := h.plan(j); perr == nil {
@@ -249,9 +253,24 @@ func (h hands) Try(ctx context.Context, j rotation.Journal, accessKeyID string) 
 	return judged(err)
 }
 
+// named reports whether the index has a key in all places of a rotation.
+func (h hands) named(j rotation.Journal, accessKeyID string) bool {
+	keys, err := h.b.index.snapshot()
+	return err == nil && !slices.ContainsFunc(j.Places, func(p rotation.Place) bool {
+		item := p.NewItem
+		if accessKeyID == j.Old {
+			item = p.OldItem
+		}
+		return keys[p.Profile].Item != item
+	})
+}
+
 // Switch implements rotation.Hands. Sessions that were made with the other key
 // are of the same user: they go on serving, so that nobody is asked again.
 func (h hands) Switch(ctx context.Context, j rotation.Journal, accessKeyID string) error {
+	if h.named(j, accessKeyID) {
+		return nil
+	}
 	from := j.Old
 	if accessKeyID == j.Old {
 		from = j.New
@@ -324,6 +343,11 @@ func (h hands) Tell(ctx context.Context, j rotation.Journal, accessKeyID string)
 // is done for: what the vault keeps is tried again each minute.
 func (h hands) Forget(ctx context.Context, j rotation.Journal, items []string) error {
 	err := h.b.index.update(func(s *state) error {
+		for profile, have := range s.Keys {
+			if slices.Contains(items, have.Item) {
+				return fail(ipc.CodeInternal, "", "profile %s uses the key that was to be forgotten", profile)
+			}
+		}
 		for _, item := range items {
 			d := doomed{j.Places[0].Profile, j.Old, item}
 			for _, p := range j.Places {
@@ -348,33 +372,4 @@ func (h hands) Forget(ctx context.Context, j rotation.Journal, items []string) e
 	h.b.dropUnowned()
 	h.b.deleteDoomed(ctx)
 	return nil
-}
-
-// judged says what an error means for a rotation. What nobody has refused may be
-// tried again: every step but CreateKey is harmless twice.
-func judged(err error) error {
-	if err == nil {
-		return nil
-	}
-	e := coded(err)
-	kind := rotation.Later
-	switch e.Code {
-	case ipc.CodeKeyGone:
-		err = fmt.Errorf("%w: %w", rotation.ErrGone, err)
-		kind = rotation.Refused
-	case ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined, ipc.CodeAWSFailed, ipc.CodeKeyQuota,
-		ipc.CodeKeyInvalid, ipc.CodeKeyExists, ipc.CodeOnRotate, ipc.CodeKeychainCorrupt, ipc.CodeUsage, ipc.CodeNoKey:
-		kind = rotation.Refused
-	}
-	return &rotation.Error{Kind: kind, Code: string(e.Code), Hint: e.Hint, Err: err}
-}
-
-// judgedOnce is judged for CreateKey: only a worker that answered knows what
-// became of it.
-func judgedOnce(err error) error {
-	e := coded(err)
-	if e.Spent || e.Code == ipc.CodeInternal || e.Code == ipc.CodeKeychainTimeout || e.Code == ipc.CodeDeadline {
-		return &rotation.Error{Kind: rotation.Unknown, Code: string(e.Code), Hint: e.Hint, Err: err}
-	}
-	return judged(err)
 }

@@ -8,12 +8,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,12 +17,6 @@ import (
 	"credbroker/internal/atomicfile"
 	"credbroker/internal/ipc"
 )
-
-// maxJournal is far above what a journal of many profiles needs.
-const maxJournal = 256 << 10
-
-// journalSuffix ends the name of a journal: ID.json, beside it ID.sealed.
-const journalSuffix = ".json"
 
 // rotations are the rotations that have not ended. The zero value has none. It
 // has a lock of its own, which is never held while something is waited for.
@@ -57,63 +47,6 @@ type rotator struct {
 type order struct {
 	undo bool
 	done chan error // takes one
-}
-
-// rotationDir is where journals and sealed files are.
-func (b *Broker) rotationDir() string {
-	return filepath.Join(filepath.Dir(b.opts.Places.StateFile), "rotations")
-}
-
-func (b *Broker) journalFile(id string) string {
-	return filepath.Join(b.rotationDir(), id+journalSuffix)
-}
-
-// sealedFile has the secret of a new key until the vault does.
-func (b *Broker) sealedFile(id string) string { return filepath.Join(b.rotationDir(), id+".sealed") }
-
-// loadRotations takes up what an earlier daemon has left.
-func (b *Broker) loadRotations(ctx context.Context) {
-	entries, err := os.ReadDir(b.rotationDir())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		b.rotations.broken = append(b.rotations.broken, err)
-	}
-	for _, e := range entries {
-		id, ok := strings.CutSuffix(e.Name(), journalSuffix)
-		if !ok {
-			continue
-		}
-		j, err := b.readJournal(id)
-		switch {
-		case err != nil:
-			b.opts.Log.LogAttrs(ctx, slog.LevelError, "the journal of a rotation cannot be read", slog.String("path", b.journalFile(id)), slog.Any("error", err))
-			b.rotations.mu.Lock()
-			b.rotations.broken = append(b.rotations.broken, err)
-			b.rotations.mu.Unlock()
-		case j.State.Ended():
-			b.removeJournal(ctx, id)
-		default:
-			b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "rotation goes on", slog.String("access_key_id", j.Old), slog.String("state", string(j.State)))
-			b.startRotator(ctx, j, nil)
-		}
-	}
-}
-
-func (b *Broker) readJournal(id string) (rotation.Journal, error) {
-	data, err := atomicfile.Read(b.journalFile(id), maxJournal)
-	if err != nil {
-		return rotation.Journal{}, err
-	}
-	return rotation.Decode(data)
-}
-
-// removeJournal forgets a rotation that has ended. The lock file of its sealed
-// file goes with it: nobody locks that any more.
-func (b *Broker) removeJournal(ctx context.Context, id string) {
-	for _, path := range []string{b.sealedFile(id), b.sealedFile(id) + ".room", b.sealedFile(id) + ".lock", b.journalFile(id)} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "leftover of a rotation not removed", slog.String("path", path), slog.Any("error", err))
-		}
-	}
 }
 
 // startRotator runs a rotation whose journal is on the disk. asker can give a
@@ -149,7 +82,10 @@ func (b *Broker) notRotating(profile string, key record) error {
 	if r == nil {
 		return nil
 	}
-	return fail(ipc.CodeRefused, "see it to its end: broker rotate "+profile+" --resume; or take it back: broker rotate "+profile+" --undo",
+	b.rotations.mu.Lock()
+	its := r.journal.Places[0].Profile // which profile need not be: a key can have several
+	b.rotations.mu.Unlock()
+	return fail(ipc.CodeRefused, "see it to its end: broker rotate "+its+" --resume; or take it back: broker rotate "+its+" --undo",
 		"key %s of profile %s is being rotated", key.AccessKeyID, profile)
 }
 
@@ -220,7 +156,7 @@ func (r *rotator) run(ctx context.Context) {
 			failures = 0
 		}
 		if next.Why == rotation.Retrying {
-			next.At = r.b.opts.Clock.Now().Add(retryPause(failures))
+			next.At = hands{r.b, r}.Now().Add(retryPause(failures))
 		}
 		if next.Why == rotation.Done {
 			r.b.removeJournal(ctx, r.id)
@@ -239,8 +175,9 @@ func retryPause(failures int) time.Duration {
 	return min(time.Second<<min(failures, 10), 5*time.Minute)
 }
 
-// wait returns when the next step is due, or something has changed. The wall
-// clock is looked at each minute: timers stand still while the machine sleeps.
+// wait returns when the next step is due by AWS's clock, as everything in a
+// journal is, or something has changed. The clock is looked at each minute:
+// timers stand still while the machine sleeps.
 func (r *rotator) wait(ctx context.Context, next rotation.Next) {
 	if next.Why == rotation.Nothing {
 		return
@@ -248,7 +185,7 @@ func (r *rotator) wait(ctx context.Context, next rotation.Next) {
 	for {
 		pause := time.Minute
 		if !next.At.IsZero() {
-			left := next.At.Sub(r.b.opts.Clock.Now())
+			left := next.At.Sub(hands{r.b, r}.Now())
 			if left <= 0 {
 				return
 			}
@@ -272,6 +209,18 @@ func (r *rotator) wake() {
 	select {
 	case r.poke <- struct{}{}:
 	default:
+	}
+}
+
+// wakeRotations has every rotation look whether it can go on: one of them may
+// wait for the session that there is now.
+func (b *Broker) wakeRotations() {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	for _, r := range b.rotations.all {
+		if r.next.Why == rotation.Retrying {
+			r.wake()
+		}
 	}
 }
 

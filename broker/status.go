@@ -30,6 +30,7 @@ func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (a
 		Sessions:           []ipc.Session{},
 		Keys:               []ipc.Key{},
 	}
+	s.Problems = append(s.Problems, b.rotationProblems()...)
 	if _, err := b.commandEnviron(); err != nil {
 		s.Problems = append(s.Problems, *coded(err))
 	}

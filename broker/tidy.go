@@ -56,6 +56,13 @@ func (b *Broker) sweepFiles(ctx context.Context) {
 			_, ok := parseOverlay(name)
 			return ok
 		},
+		b.rotationDir(): func(name string) bool {
+			id, ok := strings.CutSuffix(name, journalSuffix)
+			if !ok {
+				id = strings.TrimSuffix(strings.TrimSuffix(name, ".room"), ".sealed")
+			}
+			return journalID.MatchString(id)
+		},
 	} {
 		if err := atomicfile.Sweep(dir, before, of); err != nil {
 			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "leftovers not removed", slog.String("path", dir), slog.Any("error", err))

@@ -42,7 +42,7 @@ func (w *Worker) onRotate(ctx context.Context, p ipc.OnRotateParams) (any, error
 	secret := []byte(r.SecretAccessKey.Reveal() + "\n")
 	defer clear(secret)
 	cmd.Stdin = bytes.NewReader(secret)
-	said := firstWords{limit: maxOnRotateWords}
+	said := firstWords{limit: maxOnRotateWords + len(secret)} // a secret at the end of what is shown is whole
 	cmd.Stdout, cmd.Stderr = io.Discard, &said
 	cmd.WaitDelay = onRotateGrace
 	wait, err := ipc.StartGroup(cmd) // a script leaves no child behind
@@ -57,11 +57,14 @@ func (w *Worker) onRotate(ctx context.Context, p ipc.OnRotateParams) (any, error
 	}
 	// What it says may have the secret in it.
 	words := strings.ReplaceAll(said.line(), r.SecretAccessKey.Reveal(), "[redacted]")
-	if words != "" {
+	if words = strings.ToValidUTF8(words[:min(len(words), maxOnRotateWords)], ""); words != "" {
 		words = ": " + words
 	}
-	return nil, &ipc.Error{Code: ipc.CodeOnRotate, Message: fmt.Sprintf("run on_rotate %s for key %s of profile %s: %v%s",
-		p.Command[0], r.AccessKeyID, r.Profile, err, words)}
+	return nil, &ipc.Error{
+		Code:    ipc.CodeOnRotate,
+		Message: fmt.Sprintf("run on_rotate %s for key %s of profile %s: %v%s", p.Command[0], r.AccessKeyID, r.Profile, err, words),
+		Hint:    "both keys work; correct it, then: broker rotate " + r.Profile + " --resume; or go back: broker rotate " + r.Profile + " --undo",
+	}
 }
 
 // firstWords keeps the beginning of what is written to it.

@@ -91,6 +91,9 @@ func (m *Machine) disable(ctx context.Context, j Journal) (Journal, Next, error)
 	case j.Hold:
 		return j, Next{Why: Held}, nil
 	}
+	if err := m.Hands.Switch(ctx, j, j.New); err != nil { // an index that was rebuilt meanwhile may name the old one
+		return m.failed(ctx, j, err)
+	}
 	keys, err := m.Hands.ListKeys(ctx, j)
 	if err != nil {
 		return m.failed(ctx, j, err)
@@ -161,12 +164,19 @@ func (m *Machine) remains(ctx context.Context, j Journal, accessKeyID string) (*
 
 // finish deletes the old key when the time for second thoughts is over.
 func (m *Machine) finish(ctx context.Context, j Journal) (Journal, Next, error) {
-	if until := j.DisabledAt.Add(m.KeepDisabled); m.Hands.Now().Before(until) {
+	until := j.DisabledAt.Add(m.KeepDisabled)
+	if m.Hands.Now().Before(until) {
 		return j, Next{Why: Kept, At: until}, nil
+	}
+	if err := m.Hands.Switch(ctx, j, j.New); err != nil { // as above
+		return m.failed(ctx, j, err)
 	}
 	keys, err := m.Hands.ListKeys(ctx, j)
 	if err != nil {
 		return m.failed(ctx, j, err)
+	}
+	if m.Hands.Now().Before(until) { // IAM has said how late it is: the clock of this machine was set ahead
+		return j, Next{Why: Kept, At: until}, nil
 	}
 	old, there := find(keys, j.Old)
 	switch {

@@ -98,7 +98,8 @@ func (a *app) recoverParams() (ipc.RecoverParams, error) {
 }
 
 // sift chooses the items that make the index: of each profile the one stored
-// last. An item comes back although AWS did not confirm it, unless it cannot
+// last, of those that AWS has confirmed if there are such: in the middle of a
+// rotation there are two. An item comes back although AWS did not confirm it, unless it cannot
 // be read or AWS says that the key is gone.
 func sift(found []ipc.RecoveredKey) (keep []ipc.RecoveredKey, skipped []skippedItem) {
 	newest := map[string]ipc.RecoveredKey{}
@@ -115,6 +116,11 @@ func sift(found []ipc.RecoveredKey) (keep []ipc.RecoveredKey, skipped []skippedI
 		switch other, ok := newest[k.Profile]; {
 		case !ok:
 			newest[k.Profile] = k
+		case other.Error == nil && k.Error != nil:
+			skip(k, k.Error)
+		case k.Error == nil && other.Error != nil:
+			newest[k.Profile] = k
+			skip(other, other.Error)
 		case k.StoredAt.After(other.StoredAt):
 			newest[k.Profile] = k
 			skip(other, older)

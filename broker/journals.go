@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"credbroker/broker/rotation"
+	"credbroker/internal/atomicfile"
+	"credbroker/internal/ipc"
+)
+
+// maxJournal is far above what a journal of many profiles needs.
+const maxJournal = 256 << 10
+
+// journalSuffix ends the name of a journal: ID.json, beside it ID.sealed.
+const journalSuffix = ".json"
+
+var journalID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// rotationDir is where journals and sealed files are.
+func (b *Broker) rotationDir() string {
+	return filepath.Join(filepath.Dir(b.opts.Places.StateFile), "rotations")
+}
+
+func (b *Broker) journalFile(id string) string {
+	return filepath.Join(b.rotationDir(), id+journalSuffix)
+}
+
+// sealedFile has the secret of a new key until the vault does.
+func (b *Broker) sealedFile(id string) string { return filepath.Join(b.rotationDir(), id+".sealed") }
+
+// loadRotations takes up what an earlier daemon has left.
+func (b *Broker) loadRotations(ctx context.Context) {
+	entries, err := os.ReadDir(b.rotationDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.rotations.broken = append(b.rotations.broken, fmt.Errorf("look for rotations under way: %w", err))
+	}
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), journalSuffix)
+		if !ok {
+			continue
+		}
+		j, err := b.readJournal(id)
+		switch {
+		case err != nil:
+			b.opts.Log.LogAttrs(ctx, slog.LevelError, "the journal of a rotation cannot be read", slog.String("path", b.journalFile(id)), slog.Any("error", err))
+			b.rotations.mu.Lock()
+			b.rotations.broken = append(b.rotations.broken, fmt.Errorf("take up a rotation: %s: %w", b.journalFile(id), err))
+			b.rotations.mu.Unlock()
+		case j.State.Ended():
+			b.removeJournal(ctx, id)
+		default:
+			b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "rotation goes on", slog.String("access_key_id", j.Old), slog.String("state", string(j.State)))
+			b.startRotator(ctx, j, nil)
+		}
+	}
+}
+
+func (b *Broker) readJournal(id string) (rotation.Journal, error) {
+	data, err := atomicfile.Read(b.journalFile(id), maxJournal)
+	if err != nil {
+		return rotation.Journal{}, err
+	}
+	return rotation.Decode(data)
+}
+
+// removeJournal forgets a rotation that has ended. The lock file of its sealed
+// file goes with it: nobody locks that any more.
+func (b *Broker) removeJournal(ctx context.Context, id string) {
+	for _, path := range []string{b.sealedFile(id), b.sealedFile(id) + ".room", b.sealedFile(id) + ".lock", b.journalFile(id)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "leftover of a rotation not removed", slog.String("path", path), slog.Any("error", err))
+		}
+	}
+}
+
+// rotationProblems returns what status shows of journals that cannot be read.
+// Nothing that they may be about is touched until somebody has looked.
+func (b *Broker) rotationProblems() []ipc.Error {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	var list []ipc.Error
+	for _, err := range b.rotations.broken {
+		list = append(list, *fail(ipc.CodeStorage, "look at the keys of its user in IAM; when one works and the other is gone, remove the file and end the daemon", "%v", err))
+	}
+	return list
+}
