@@ -196,15 +196,15 @@ func (w *world) goServer() *client {
 }
 
 // pythonServers starts a server in each interpreter that has botocore or the
-// AWS CLI: whatever python3 is, and those that the aws commands run in.
-func (w *world) pythonServers() []*client {
+// AWS CLI.
+func (w *world) pythonServers(interpreters []string) []*client {
 	w.t.Helper()
 	var servers []*client
 	script, err := filepath.Abs("testdata/clients.py")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, python := range interpreters() {
+	for _, python := range interpreters {
 		c := w.serveClient(python, exec.Command(python, script))
 		var has map[string]string
 		c.read(w.t, &has)
@@ -217,7 +217,8 @@ func (w *world) pythonServers() []*client {
 	return servers
 }
 
-// interpreters returns the paths of Pythons that may have what is looked for.
+// interpreters returns the paths of Pythons that may have botocore or the AWS
+// CLI: whatever python3 is, and what the aws commands run in.
 func interpreters() []string {
 	found := map[string]bool{}
 	if python, err := exec.LookPath("python3"); err == nil {
