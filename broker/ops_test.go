@@ -93,7 +93,7 @@ func FuzzP18Operations(f *testing.F) {
 					t.Fatalf("there is no op %s", op)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				result, err := r.serve(ctx, run, ipc.Request{Op: op}, &talk{params: params})
+				result, err := r.serve(ctx, run, ipc.Request{Op: op}, &talk{params: params, events: make(chan any, 1<<10), gone: ctx.Done(), killed: make(chan struct{})})
 				cancel()
 				if err != nil && (coded(err).Code == "" || coded(err).Code == ipc.CodeInternal) {
 					t.Errorf("%s %q: %v", op, params, err)
