@@ -64,7 +64,7 @@ func newCorpusRig(t *testing.T, partition string) *corpusRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.env = append(w.env, "PYTHONPATH="+modules)
+	w.env = append(w.env, "PYTHONPATH="+modules, "PYTHONDONTWRITEBYTECODE=1")
 	w.startSandbox("--partition", partition)
 	w.initialise("region = " + regionOf(partition))
 	for _, k := range testcorpus.Vault() {

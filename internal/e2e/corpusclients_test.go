@@ -135,7 +135,7 @@ func (w *world) serveClient(name string, cmd *exec.Cmd, more ...string) *client 
 	w.t.Helper()
 	cmd.Dir = "/"
 	cmd.Env = append(append(slices.Clone(w.env), more...), "AWS_USE_FIPS_ENDPOINT=false", "AWS_USE_DUALSTACK_ENDPOINT=false", "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_PAGER=", "AWS_MAX_ATTEMPTS=1", "PYTHONDONTWRITEBYTECODE=1")
+		"AWS_PAGER=", "AWS_MAX_ATTEMPTS=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	c := &client{name: name, w: w, stderr: &bytes.Buffer{}, process: cmd}
 	cmd.Stderr = c.stderr
