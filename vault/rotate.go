@@ -22,6 +22,7 @@ type IAM interface {
 	CreateAccessKey(ctx context.Context, userName string) (accessKeyID string, key secret.String, err error)
 	UpdateAccessKey(ctx context.Context, userName, accessKeyID string, active bool) error
 	DeleteAccessKey(ctx context.Context, userName, accessKeyID string) error
+	Policies
 }
 
 // signed returns calls of IAM in the name that a request says.

@@ -169,6 +169,12 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 		return with(ctx, op, params, w.setKeyStatus)
 	case ipc.OpDeleteKey:
 		return with(ctx, op, params, w.deleteKey)
+	case ipc.OpDenySessions:
+		return with(ctx, op, params, w.denySessions)
+	case ipc.OpAllowSessions:
+		return with(ctx, op, params, w.allowSessions)
+	case ipc.OpListQuarantines:
+		return with(ctx, op, params, w.listQuarantines)
 	case ipc.OpForeignList:
 		return with(ctx, op, params, w.foreignList)
 	case ipc.OpForeignKey:

@@ -35,6 +35,7 @@ type fakeAWS struct {
 	panics     bool
 	partitions []string // that calls were made in
 	iam        fakeIAM
+	policies   fakePolicies
 }
 
 func (f *fakeAWS) GetCallerIdentity(context.Context) (ipc.Identity, error) {

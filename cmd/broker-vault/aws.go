@@ -133,6 +133,33 @@ func (c caller) DeleteAccessKey(ctx context.Context, userName, accessKeyID strin
 	return awsError(c.api.DeleteAccessKey(ctx, userName, accessKeyID))
 }
 
+// PutUserPolicy implements vault.Policies.
+func (c caller) PutUserPolicy(ctx context.Context, userName, policyName, document string) error {
+	return awsError(c.api.PutUserPolicy(ctx, userName, policyName, document))
+}
+
+// DeleteUserPolicy implements vault.Policies.
+func (c caller) DeleteUserPolicy(ctx context.Context, userName, policyName string) error {
+	err := c.api.DeleteUserPolicy(ctx, userName, policyName)
+	var e *awsapi.Error
+	if errors.As(err, &e) && e.NotFound() {
+		return nil
+	}
+	return awsError(err)
+}
+
+// Quarantines implements vault.Policies.
+func (c caller) Quarantines(ctx context.Context, userName string) ([]string, error) {
+	attached, err := c.api.ListAttachedUserPolicies(ctx, userName)
+	var names []string
+	for _, p := range attached {
+		if p.Quarantine() {
+			names = append(names, p.PolicyName)
+		}
+	}
+	return names, awsError(err)
+}
+
 // awsError returns err, or nil, as vault knows it.
 func awsError(err error) error {
 	if err == nil {

@@ -51,7 +51,7 @@ func Limit(op string) time.Duration {
 		keychain, aws = 4, 2
 	case OpSessionToken, OpCallerIdentity, OpListMFADevices: // open, read
 		keychain, aws = 2, 1
-	case OpSetKeyStatus, OpDeleteKey: // open, read
+	case OpSetKeyStatus, OpDeleteKey, OpDenySessions, OpAllowSessions, OpListQuarantines: // open, read
 		keychain, aws = 2, 1
 	case OpVerifyKey: // open, read; STS, IAM
 		keychain, aws = 2, 2
