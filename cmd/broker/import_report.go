@@ -144,8 +144,7 @@ func (r *importing) tell() {
 		a.printf("%s\n", r.kind.after)
 	}
 	if !r.o.dryRun && len(r.profiles()) > 0 {
-		a.printf("the secrets were held elsewhere: rotate the keys. Make a new key in the IAM console, store it\n" +
-			"with broker add PROFILE --replace, and delete the old one\n")
+		a.printf("the secrets were held elsewhere: rotate the keys, one by one: broker rotate %s\n", r.profiles()[0])
 	}
 	if unwired := r.unwiredNames(); r.o.deleteSource && len(r.profiles()) > 0 && len(unwired) > 0 {
 		a.printf("until they are wired, SDKs find no credentials for %s\n", strings.Join(unwired, ", "))

@@ -34,6 +34,7 @@ type wiredProfile struct {
 	Line    int      `json:"line,omitempty"`
 	Message string   `json:"message,omitempty"` // why it is not wired
 	Hint    string   `json:"hint,omitempty"`
+	Note    string   `json:"note,omitempty"` // an SDK that goes another way with a wired profile, whatever wire does
 
 	err     error // of Code, as a command ends with it
 	fresh   bool  // no line of broker's was there before
@@ -105,6 +106,9 @@ func (r wireRules) plan(old awsText) (wirePlan, error) {
 			err = p.take(d, old, lookup(r.keys))
 		}
 		d.wipe()
+		if err == nil && !refused {
+			refused = r.misread(old, before, &p)
+		}
 		if err != nil {
 			return p, err
 		}
@@ -236,6 +240,25 @@ func (r wireRules) edit(d documents, profiles []wiredProfile) (refused bool) {
 			p.fail(stateRefused, err)
 			refused = true
 		}
+	}
+	return refused
+}
+
+// misread takes out of a plan what SDKs would not read as it is meant. The edit
+// counts for nothing if there was any.
+func (r wireRules) misread(old awsText, before *awsconfig.Config, p *wirePlan) (refused bool) {
+	check := newSDKCheck(r.files, old, p.text)
+	for i := range p.profiles {
+		if t := &p.profiles[i]; t.State == stateWired {
+			own, _ := before.Profile(t.Profile)
+			if err := check.judge(t, own); err != nil {
+				t.fail(stateRefused, err)
+				refused = true
+			}
+		}
+	}
+	if refused {
+		p.text.clear()
 	}
 	return refused
 }

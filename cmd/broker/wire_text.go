@@ -94,6 +94,9 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 		case stateNotWired:
 			a.printf("%s: is not wired\n", p.Profile)
 		}
+		if p.Note != "" {
+			a.printf("  note: %s\n", p.Note)
+		}
 	}
 	a.printUnwired(a.stdout, result.Profiles)
 	for _, f := range result.Files {
