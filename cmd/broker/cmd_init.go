@@ -199,7 +199,7 @@ func (a *app) initialised(p paths.Places, s awsconfig.Settings, result initResul
 		a.printf("the vault opens with its passphrase\nnext: broker unlock\n")
 		return nil
 	}
-	a.printf("next: broker add default\n")
+	a.printf("next: %s\n", a.firstKey())
 	return nil
 }
 

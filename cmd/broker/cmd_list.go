@@ -38,7 +38,7 @@ func (a *app) list(ctx context.Context, asJSON bool) error {
 	case asJSON:
 		return a.printJSON(list)
 	case len(list.Keys) == 0:
-		a.printf("no key is stored\nnext: broker add default\n")
+		a.printf("no key is stored\nnext: %s\n", a.firstKey())
 		return nil
 	}
 	a.printKeys(list.Keys)

@@ -176,7 +176,7 @@ func (a *app) printRecovered(keys []ipc.Key, skipped []skippedItem) {
 		a.printf("left out %s (%s): %s\n", s.Item, orText(s.AccessKeyID, "unreadable"), s.Error.Message)
 	}
 	if len(keys) == 0 {
-		a.printf("the store holds no key\nnext: broker add default\n")
+		a.printf("the store holds no key\nnext: %s\n", a.firstKey())
 		return
 	}
 	a.printf("next: broker status\n")

@@ -106,7 +106,7 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 	case s.Backend == "" && len(s.Problems) == 0:
 		a.printf("next: broker init\n")
 	case len(s.Keys) == 0 && len(s.Problems) == 0:
-		a.printf("next: broker add default\n")
+		a.printf("next: %s\n", a.firstKey())
 	}
 }
 

@@ -98,6 +98,9 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 			a.printf("  note: %s\n", p.Note)
 		}
 	}
+	if !e.wires && len(result.Profiles) == 0 {
+		a.printf("no profile is wired\n")
+	}
 	a.printUnwired(a.stdout, result.Profiles)
 	for _, f := range result.Files {
 		a.printf("changed %s", f.Path)
@@ -169,7 +172,7 @@ func nextAfterEdit(e *wireEdit, profiles []wiredProfile) string {
 		}
 	}
 	if e.wires {
-		return "broker add default"
+		return e.firstKey()
 	}
 	return "broker wire --all"
 }

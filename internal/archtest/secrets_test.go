@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/token"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -96,6 +97,19 @@ func secretRules() []rule {
 			},
 			want: []string{"LoadDefaultConfig reads the environment"},
 		},
+		{
+			name:  "keys of AWS files",
+			check: fileKeys,
+			plant: map[string]string{
+				"broker/a.go":        `package broker; func f(c interface{ StaticKeys() []int }) []int { return c.StaticKeys() }`,
+				"cmd/brokerd/a.go":   `package main; import "credbroker/internal/awsconfig"; var k awsconfig.StaticKey`,
+				"cmd/brokerd/b.go":   `package main; import "credbroker/internal/awsconfig"; var k awsconfig.KeyPair`,
+				"cmd/broker/a.go":    `package main; import "credbroker/internal/awsconfig"; var k awsconfig.StaticKey`,
+				"broker/a_test.go":   `package broker; func g(c interface{ StaticKeys() []int }) []int { return c.StaticKeys() }`,
+				"internal/ipc/ok.go": `package ipc; type T struct{ StaticKeys bool }`,
+			},
+			want: []string{"reads keys of AWS files", "reads keys of AWS files", "reads keys of AWS files"},
+		},
 	}
 }
 
@@ -182,6 +196,24 @@ func loadDefaultConfig(tr tree) []string {
 			if name == "config.LoadDefaultConfig" {
 				found = append(found, tr.at(sel.Pos(), "LoadDefaultConfig reads the environment and the AWS files"))
 			}
+		})
+	})
+	return found
+}
+
+// fileKeys reports who could read a secret out of an AWS file, beside the client
+// that imports it: brokerd has nothing to do with those.
+func fileKeys(tr tree) []string {
+	var found []string
+	tr.production(func(s source) {
+		if strings.HasPrefix(s.path, "cmd/broker/") || strings.HasPrefix(s.path, "internal/awsconfig/") {
+			return
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"StaticKeys", "StaticKey", "KeyPair"}, sel.Sel.Name) {
+				found = append(found, tr.at(sel.Pos(), "%s reads keys of AWS files, which only the client may", sel.Sel.Name))
+			}
+			return true
 		})
 	})
 	return found
