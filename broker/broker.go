@@ -204,6 +204,9 @@ type Broker struct {
 	rotations rotations
 	beginning sync.Mutex // of a rotation: one at a time
 
+	facts factsState
+	nags  nagState
+
 	popUps      storm   // questions that came up unasked
 	asksUnasked *flight // the one whose question is up, or nil
 }

@@ -65,6 +65,10 @@ func (b *Broker) operation(name string) (operation, bool) {
 		return b.opRotate, true
 	case ipc.OpLock:
 		return b.opLock, true
+	case ipc.OpNag:
+		return b.opNag, true
+	case ipc.OpSnooze:
+		return b.opSnooze, true
 	case ipc.OpHolding:
 		return b.opHolding, true
 	}

@@ -56,6 +56,11 @@ type dayAWS struct {
 	calls   int
 }
 
+// ListKeys: the users of the day may not look at their own keys.
+func (d *dayAWS) ListKeys(context.Context, ipc.IAMParams) (ipc.KeyStates, error) {
+	return ipc.KeyStates{}, &ipc.Error{Code: ipc.CodeAWSDenied, Message: "AccessDenied"}
+}
+
 func newDayAWS(t *testing.T, clock *fakeClock) *dayAWS {
 	t.Helper()
 	fake, err := fakeaws.New(fakeaws.Options{Now: clock.Now})

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"credbroker/broker/nag"
 	"credbroker/internal/atomicfile"
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -72,12 +73,15 @@ type state struct {
 	Generation int64             `json:"generation"` // one more with each write
 	Keys       map[string]record `json:"keys"`
 	Doomed     []doomed          `json:"doomed,omitempty"`
+	Facts      map[string]facts  `json:"facts,omitempty"` // by access key ID
+	Marks      nag.Memory        `json:"marks,omitempty"` // by access key ID
 }
 
 // clone returns a copy that shares nothing.
 func (s *state) clone() *state {
 	c := *s
 	c.Keys, c.Doomed = maps.Clone(s.Keys), slices.Clone(s.Doomed)
+	c.Facts, c.Marks = maps.Clone(s.Facts), maps.Clone(s.Marks)
 	return &c
 }
 
@@ -234,6 +238,17 @@ func (x *index) snapshot() (map[string]record, error) {
 	return x.state.Keys, nil
 }
 
+// whole returns the index with all that is known of its keys. It must not be
+// changed.
+func (x *index) whole() (*state, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.state == nil {
+		return nil, x.lost
+	}
+	return x.state, nil
+}
+
 // update changes a copy of the index and makes it durable before it counts.
 func (x *index) update(change func(*state) error) error {
 	x.mu.Lock()
@@ -254,7 +269,8 @@ func (x *index) replace(keys map[string]record) error {
 	defer x.mu.Unlock()
 	next := &state{V: stateVersion, Host: x.host, Keys: keys}
 	if x.state != nil {
-		next.Generation, next.Doomed = x.state.Generation, slices.Clone(x.state.Doomed)
+		next = x.state.clone()
+		next.Keys = keys
 	} else if data, err := atomicfile.Read(x.previous(), maxState); err == nil {
 		if before, err := parseState(data); err == nil {
 			next.Generation = before.Generation

@@ -128,6 +128,8 @@ func TestP13LockedServesNothing(t *testing.T) {
 			}}}, goesOn},
 			ipc.OpRotate:  {ipc.RotateParams{Profile: "dev"}, ipc.CodeKeychainLocked},
 			ipc.OpLock:    {ipc.LockParams{}, goesOn},
+			ipc.OpNag:     {nil, goesOn},
+			ipc.OpSnooze:  {ipc.SnoozeParams{Profile: "dev", Seconds: 60}, goesOn},
 			ipc.OpHolding: {nil, goesOn}, // is how it is unlocked: below
 		}
 		ops := listedOps(t)

@@ -176,6 +176,9 @@ func (b *Broker) prime(ctx context.Context, p *plan) (*flight, error) {
 		_, err := b.root(ctx, p, caller{})
 		return nil, err
 	}
+	if err := b.youngEnough(p); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.openedLocked(); err != nil {

@@ -150,6 +150,7 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "session made", slog.String("profile", p.owner),
 		slog.String("source_key_id", p.key.AccessKeyID), slog.String("access_key_id", e.creds.AccessKeyID), slog.Time("expiration", e.creds.Expiration))
+	b.learnSoon(ctx)
 	return e, nil
 }
 

@@ -118,7 +118,7 @@ func (r *rotator) watchedBy(c *caller) {
 
 // follow reports each change of a rotation until it ends, or stands still for
 // longer than somebody would watch.
-func (r *rotator) follow(ctx context.Context, c conversation) (ipc.Rotation, error) {
+func (r *rotator) follow(ctx context.Context, c interface{ Event(any) error }) (ipc.Rotation, error) {
 	var last ipc.Rotation
 	for {
 		r.b.rotations.mu.Lock()

@@ -206,6 +206,9 @@ func (b *Broker) root(ctx context.Context, p *plan, c caller) (*entry, error) {
 	if p.enough(b.opts.Clock, e) || (p.bearsNoPrompt() || len(p.roles) > 0) && e.valid(b.opts.Clock) {
 		return e, nil
 	}
+	if err := b.youngEnough(p); err != nil {
+		return nil, err
+	}
 	if p.id.serial != "" {
 		return b.await(ctx, p, c)
 	}

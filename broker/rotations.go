@@ -160,6 +160,8 @@ func (r *rotator) run(ctx context.Context) {
 		}
 		if next.Why == rotation.Done {
 			r.b.removeJournal(ctx, r.id)
+			r.b.outdate(j.Old)
+			r.b.outdate(j.New)
 		}
 		r.publish(j, next, err)
 		if next.Why == rotation.Done {

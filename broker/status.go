@@ -37,10 +37,10 @@ func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (a
 	if b.opts.Replaced != nil && b.opts.Replaced() {
 		s.Problems = append(s.Problems, b.outdated())
 	}
-	keys, err := b.index.snapshot()
+	_, err := b.index.snapshot()
 	switch {
 	case err == nil:
-		s.Keys = keyList(keys)
+		s.Keys = b.describeKeys(v)
 	case v.settled:
 		s.Problems = append(s.Problems, *coded(err))
 	}
@@ -93,11 +93,10 @@ func keyList(keys map[string]record) []ipc.Key {
 }
 
 func (b *Broker) opList(context.Context, ipc.Request, conversation) (any, error) {
-	keys, err := b.keys()
-	if err != nil {
+	if _, err := b.keys(); err != nil {
 		return nil, err
 	}
-	return ipc.KeyList{Keys: keyList(keys)}, nil
+	return ipc.KeyList{Keys: b.describeKeys(b.files.current())}, nil
 }
 
 // keys returns the index, whatever the AWS files say.

@@ -2,19 +2,7 @@
 
 package main
 
-import (
-	"slices"
-
-	"credbroker/internal/ipc"
-)
-
-// outcome is what a failure of one code means to a user.
-type outcome struct {
-	code   ipc.Code
-	status int
-	means  string // for the docs, and for a failure that brings no words of its own
-	hint   string // the next step, unless the failure brings its own
-}
+import "credbroker/internal/ipc"
 
 // outcomes is the one table from failure to exit status, meaning and hint. A
 // code that is missing is a defect of broker; a test holds the table complete,
@@ -348,6 +336,16 @@ var outcomes = []outcome{
 		"look for those that are: broker status",
 	},
 	{
+		ipc.CodeKeyTooOld,
+		exitRefused, "the access key is older than [rotation] refuse_after allows: no session is made with it, and those that run go on",
+		"replace it: broker rotate PROFILE",
+	},
+	{
+		ipc.CodeKeyDue,
+		exitDue, "a stored key is due: it is too old, or nobody uses it",
+		"replace what is due: broker rotate --due",
+	},
+	{
 		ipc.CodeAWSKeyUnknown,
 		exitAWS, "AWS does not take the access key: it is inactive, deleted, or never was one; AWS does not tell these apart",
 		"the key may be inactive or deleted: look at it in the IAM console, and activate it or store another",
@@ -387,14 +385,4 @@ var outcomes = []outcome{
 		exitAWS, "AWS refused for another reason; the message is AWS's own",
 		"",
 	},
-}
-
-// outcomeOf returns what stands in the table for a code, and whether it is
-// there.
-func outcomeOf(code ipc.Code) (outcome, bool) {
-	i := slices.IndexFunc(outcomes, func(o outcome) bool { return o.code == code })
-	if i < 0 {
-		return outcome{}, false
-	}
-	return outcomes[i], true
 }

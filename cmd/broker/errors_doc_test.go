@@ -51,6 +51,7 @@ var statusTitles = []struct {
 	{exitNoKey, "6: no such key or profile"},
 	{exitRefused, "7: refused by policy"},
 	{exitAWS, "8: AWS"},
+	{exitDue, "9: a key is due"},
 }
 
 // TestErrorsDoc: docs/errors.md is the table.

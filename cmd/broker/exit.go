@@ -13,6 +13,7 @@ const (
 	exitNoKey    = 6 // no such key or profile
 	exitRefused  = 7 // refused by policy
 	exitAWS      = 8 // AWS refused or is unreachable
+	exitDue      = 9 // a key is due
 
 	exitExecFailed    = 125 // exec itself failed, before the child
 	exitExecNotRun    = 126 // the child's program cannot be executed

@@ -62,6 +62,8 @@ const (
 	CodeKeyInUse         Code = "key_in_use"        // something else uses a key that was to be taken out of use
 	CodeKeyUnexplained   Code = "key_unexplained"   // the user has a key that may be somebody else's
 	CodeKeyNotValid      Code = "key_not_valid"     // AWS does not accept a key that it has made, or that is to remain
+	CodeKeyTooOld        Code = "key_too_old"       // the key is older than refuse_after allows
+	CodeKeyDue           Code = "key_due"           // a key is due for rotation or deletion
 	CodeOnRotate         Code = "on_rotate"         // the user's on_rotate failed: the old key goes on working
 	CodeNoRotation       Code = "no_rotation"       // there is no rotation that could go on or back
 	CodeRefused          Code = "refused"           // refused by policy

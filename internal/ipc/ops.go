@@ -24,6 +24,8 @@ const (
 	OpExplain     = "explain"     // ExplainParams → Explanation; makes no call and asks nobody
 	OpLock        = "lock"        // LockParams → LockResult
 	OpRotate      = "rotate"      // RotateParams → Rotation, with events of the same; RotationPlan for a dry run; prompts
+	OpNag         = "nag"         // no params → Notices: what a command is to say on its standard error
+	OpSnooze      = "snooze"      // SnoozeParams → Key
 	OpHolding     = "holding"     // HoldingParams → HoldingEvent each time something changes, Holding at the end
 )
 
