@@ -126,6 +126,7 @@ func (a *app) execEnv(ctx context.Context, opts execOptions) error {
 	if given := a.getenv("AWS_CONFIG_FILE"); given != "" && given != files.Config {
 		env = append(env, "AWS_CONFIG_FILE="+files.Config) // the overlay of an exec around this one ends here
 	}
+	a.nag(ctx)
 	return notRun(opts.argv[0], become(path, opts.argv, childEnv(a.env, env)))
 }
 
@@ -168,6 +169,7 @@ func (a *app) exec(ctx context.Context, opts execOptions) error {
 	if file == "" && a.getenv("AWS_CONFIG_FILE") != "" {
 		file = config.Files().Config // the overlay of an exec around this one ends here
 	}
+	a.nag(ctx)
 	err = become(path, argv, childEnv(a.env, profileEnv(profile, file)))
 	return notRun(argv[0], err)
 }

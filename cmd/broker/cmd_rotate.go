@@ -18,14 +18,15 @@ import (
 // rotateOptions is the command line of broker rotate.
 type rotateOptions struct {
 	params ipc.RotateParams
+	due    bool // each key that is due, instead of a profile's
 	json   bool
 }
 
 func newRotateCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "rotate",
-		Usage:     "replace a key by a new one, without ever being able to lose it",
-		UsageText: "broker rotate PROFILE [--dry-run | --hold | --resume | --undo] [--json]",
+		Usage:     "replace a key by a new one, without a way to lose it",
+		UsageText: "broker rotate PROFILE [--dry-run | --hold | --resume | --undo] [--json]\nbroker rotate --due [--dry-run | --hold] [--json]",
 		Description: about(`Makes a new key at IAM, stores it beside the old one, waits until AWS accepts it
 everywhere, and only then lets profiles use it. The old key is made Inactive,
 and deleted after [rotation] keep_disabled (24h): until then --undo brings it
@@ -35,9 +36,13 @@ Whatever interrupts it, a key that works stays stored: broker goes on by itself,
 or with --resume where a person is needed. A second key that broker did not
 make, or a use of the old one by something else, stops it before any harm.
 
+--due rotates each key that is due, in turn: those that nobody uses are left for
+you to delete. One that fails does not keep the next one from its turn.
+
 docs/rotation.md tells all of it.`, "broker rotate dev"),
 		Flags: []cli.Flag{
 			namedProfileFlag(),
+			switchFlag("due", "rotate each key that is due, instead of that of PROFILE"),
 			switchFlag("dry-run", "say what would happen and what IAM does not allow, and change nothing"),
 			switchFlag("hold", "keep both keys active after the switch, until --resume"),
 			switchFlag("resume", "go on with a rotation that is held, or stands still"),
@@ -57,16 +62,37 @@ docs/rotation.md tells all of it.`, "broker rotate dev"),
 			if chosen > 1 {
 				return usagef("rotate takes one of --dry-run, --hold, --resume and --undo")
 			}
+			if o.due = c.Bool("due"); o.due {
+				switch {
+				case len(a.line.words) > 0 || c.IsSet("profile"):
+					return usagef("rotate takes a profile or --due, not both")
+				case o.params.Resume || o.params.Undo:
+					return usagef("rotate --due takes neither --resume nor --undo")
+				}
+				return a.rotateDue(c.Context, o)
+			}
+			if len(a.line.words) == 0 && !c.IsSet("profile") {
+				return usagef("rotate needs a profile, or --due: broker rotate PROFILE")
+			}
 			var err error
 			if o.params.Profile, err = a.namedProfile(c); err != nil {
 				return err
 			}
-			return a.rotate(c.Context, o)
+			raw, err := a.rotateOne(c.Context, o)
+			if o.json && raw != nil {
+				if perr := a.printJSON(raw); perr != nil {
+					return perr
+				}
+			}
+			return err
 		},
 	}
 }
 
-func (a *app) rotate(ctx context.Context, o rotateOptions) error {
+// rotateOne rotates the key of a profile, and returns what the daemon answered. It
+// prints that for people. A dry run that finds an obstacle has both an answer
+// and an error.
+func (a *app) rotateOne(ctx context.Context, o rotateOptions) (json.RawMessage, error) {
 	req := ipc.Request{Op: ipc.OpRotate}
 	progress := &rotationProgress{out: a.stderr, quiet: o.json}
 	var surface ipc.Surface = progress
@@ -81,20 +107,19 @@ func (a *app) rotate(ctx context.Context, o rotateOptions) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.params.DryRun {
-		return a.printRotationPlan(raw, o)
+		return raw, a.printRotationPlan(raw, o)
 	}
 	var rot ipc.Rotation
 	if err := json.Unmarshal(raw, &rot); err != nil {
-		return errorf(ipc.CodeProtocol, "the daemon's answer to rotate cannot be read")
+		return nil, errorf(ipc.CodeProtocol, "the daemon's answer to rotate cannot be read")
 	}
-	if o.json {
-		return a.printJSON(rot)
+	if !o.json {
+		a.printRotation(rot, o.params.Profile)
 	}
-	a.printRotation(rot, o.params.Profile)
-	return nil
+	return raw, nil
 }
 
 // printRotation says how far a rotation has come, and what comes next.
@@ -125,11 +150,7 @@ func (a *app) printRotationPlan(raw json.RawMessage, o rotateOptions) error {
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return errorf(ipc.CodeProtocol, "the daemon's answer to rotate cannot be read")
 	}
-	if o.json {
-		if err := a.printJSON(p); err != nil {
-			return err
-		}
-	} else {
+	if !o.json {
 		a.printPlanText(p)
 	}
 	if p.Obstacle != nil {

@@ -17,14 +17,30 @@ import (
 func newStatusCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "status",
-		Usage:     "show keys, sessions and what waits for a code",
-		UsageText: "broker status [--json]",
-		Description: about(`What the daemon holds and waits for. Shows access key IDs, never secrets.`,
+		Usage:     "show keys, sessions, what is due and what waits for a code",
+		UsageText: "broker status [--short | --check] [--json]",
+		Description: about(`What the daemon holds and waits for. Shows access key IDs, never secrets.
+
+--short is for a shell prompt: one line about keys that are due, nothing when
+all is well. It starts no daemon. --check is for CI and for programs that look
+after this machine: it ends with 9 when a key is due.`,
 			"broker status --json"),
-		Flags: []cli.Flag{jsonFlag()},
+		Flags: []cli.Flag{
+			switchFlag("short", "one line if a key is due, and not snoozed; starts no daemon"),
+			switchFlag("check", "fail if a key is due"),
+			jsonFlag(),
+		},
 		Action: func(c *cli.Context) error {
 			if err := a.noWords(c); err != nil {
 				return err
+			}
+			switch {
+			case c.Bool("short") && c.Bool("check"):
+				return usagef("status takes one of --short and --check")
+			case c.Bool("short"):
+				return a.statusShort(c.Context, c.Bool("json"))
+			case c.Bool("check"):
+				return a.statusCheck(c.Context, c.Bool("json"))
 			}
 			return a.status(c.Context, c.Bool("json"))
 		},
@@ -98,6 +114,10 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 		a.printf("\nwaiting for a code of %s: %s (%d waiting, %s left)\n",
 			p.SerialNumber, strings.Join(p.Profiles, ", "), p.Waiters, span(p.Deadline.Sub(now)))
 	}
+	for _, k := range dueKeys(s.Keys) {
+		text, _ := dueText(k, now)
+		a.printf("\ndue: %s\n", text)
+	}
 	switch {
 	case s.Vault != nil && s.Vault.Locked:
 		a.printf("next: broker unlock\n")
@@ -107,6 +127,8 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 		a.printf("next: broker init\n")
 	case len(s.Keys) == 0 && len(s.Problems) == 0:
 		a.printf("next: %s\n", a.firstKey())
+	default:
+		a.printNext(s.Keys)
 	}
 }
 

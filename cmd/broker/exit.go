@@ -22,7 +22,7 @@ const (
 	exitStatusSummary = `EXIT STATUS
    0 ok, 1 error, 2 usage, 3 no daemon, 4 MFA code needed or not accepted,
    5 keychain, 6 no such key or profile, 7 refused by policy, 8 AWS refused or
-   is unreachable`
+   is unreachable, 9 a key is due`
 	execStatusSummary = `EXIT STATUS
    the command's own, 128 + n if signal n ended it; 125 broker itself failed,
    126 the command cannot be executed, 127 it does not exist, 2 usage`

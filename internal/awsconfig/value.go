@@ -25,6 +25,12 @@ func ParseLife(text string) (time.Duration, error) {
 // FormatLife writes a length as ParseLife reads it: "12h", "1h30m".
 func FormatLife(d time.Duration) string { return formatDuration(d) }
 
+// ParseDuration reads a duration as the config spells it, between two bounds. The
+// error says what it must be.
+func ParseDuration(text string, least, most time.Duration) (time.Duration, error) {
+	return parseDuration(text, least, most)
+}
+
 // parseDuration reads "90d", "12h", "1h30m", "50s" or "1d12h": whole seconds
 // between two bounds.
 func parseDuration(text string, least, most time.Duration) (time.Duration, error) {
