@@ -30,6 +30,7 @@ type daemon struct {
 	listener *ipc.Listener
 	state    *os.File // the lock of the state directory
 	broker   *broker.Broker
+	notifier notifier
 	program  program
 }
 
@@ -122,6 +123,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 	calls := newCalls()
 	own := commandEnviron(os.Environ(), bus, d.places.Home)
 	recorded := func() ([]string, error) { return recordedEnviron(d.places.EnvironmentFile, own, uid) }
+	d.notifier = newNotifier(bus)
 	return broker.New(broker.Options{
 		Version:        version,
 		PID:            os.Getpid(),
@@ -133,8 +135,9 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		CommandEnviron: recorded,
 		Dialog: newDialog(func() []string {
 			environ, _ := recorded() // what is wrong with the file, status says
-			return environ
+			return append(environ, d.notifier.pressed.environ()...)
 		}),
+		Notifier: d.notifier,
 		Replaced: d.program.replaced,
 		Worker:   newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
 		STS:      awsSTS{calls},
@@ -175,6 +178,7 @@ func (d *daemon) serve(asked context.Context) error {
 	end(nil)
 	stopWorking()
 	group.Wait()
+	d.notifier.notices.Close()
 	if err == nil {
 		err = ran
 	}

@@ -15,7 +15,7 @@ var ours = map[string][]string{
 		"internal/paths", "internal/secret", "internal/tty",
 	},
 	"cmd/brokerd": {
-		"broker", "credproc", "internal/atomicfile", "internal/awsapi", "internal/awsconfig",
+		"broker", "broker/nag", "credproc", "internal/atomicfile", "internal/awsapi", "internal/awsconfig",
 		"internal/desktop", "internal/ipc", "internal/paths", "internal/secret",
 	},
 	"cmd/broker-vault": {
@@ -65,7 +65,7 @@ var theirs = map[string][]string{
 	"github.com/danieljoos/wincred":    {"vault/keychain"},
 	"github.com/fsnotify/fsnotify":     {"broker", "cmd/brokerd", "internal/ipc"},
 	"github.com/godbus/dbus":           {"vault/keychain", "test"}, // v4: the library's own connection, see vault/keychain
-	"github.com/godbus/dbus/v5":        {"vault/vaulttest", "test"},
+	"github.com/godbus/dbus/v5":        {"internal/desktop", "vault/vaulttest", "test"},
 	"github.com/rogpeppe/go-internal":  {"internal/testcorpus", "test"},
 	"github.com/urfave/cli/v2":         {"cmd/"},
 	"golang.org/x/crypto":              {"vault/keychain", "test"},
