@@ -55,7 +55,7 @@ func (a *app) newWireEdit(profiles []string, add *string) (*wireEdit, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.plan = wireRules{files: e.files, names: profiles, keys: keys, program: program}.plan
+	e.plan = wireRules{files: e.files, names: profiles, keys: keys, program: program, windows: programSuffix != ""}.plan
 	e.wires = true
 	return e, nil
 }

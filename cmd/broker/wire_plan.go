@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -84,6 +85,7 @@ type wireRules struct {
 	names   []string          // nil is every profile
 	keys    map[string]string // access key ID of each stored key, by profile
 	program string            // absolute path of broker, as it is to be written
+	windows bool              // where a line is run by cmd.exe
 }
 
 // plan says what wire makes of two files.
@@ -276,7 +278,20 @@ func (r wireRules) line(profile string) (string, error) {
 			Hint: "install the program under the name broker",
 		}
 	}
+	if r.windows && strings.Contains(r.program, " ") {
+		return "", errBlank(r.program)
+	}
 	return line, nil
+}
+
+// errBlank refuses a path on Windows that the SDKs for Go and .NET cannot run:
+// they hand the line to cmd.exe with each quote escaped, or without.
+// https://github.com/aws/aws-sdk-go-v2/issues/3208
+func errBlank(program string) error {
+	return &ipc.Error{
+		Code: ipc.CodeRefused, Message: "the SDKs for Go (Terraform) and .NET cannot run " + program + ", because its path has a blank",
+		Hint: "install broker under a path without one",
+	}
 }
 
 // settle makes sure that each wired profile is sent to this broker and nowhere

@@ -43,3 +43,24 @@ func TestWireAsksSDKs(t *testing.T) {
 		t.Errorf("already: %+v", p.profiles[0])
 	}
 }
+
+// TestWireBlankOnWindows: a path with a blank is a line that not every SDK can
+// run there.
+func TestWireBlankOnWindows(t *testing.T) {
+	t.Parallel()
+	r := rules("base")
+	for _, test := range []struct {
+		program string
+		windows bool
+		state   string
+	}{
+		{"/opt/my tools/broker", false, stateWired},
+		{"/opt/my tools/broker", true, stateRefused},
+		{"/opt/tools/broker", true, stateWired},
+	} {
+		r.program, r.windows = test.program, test.windows
+		if _, states := planOf(t, r, "[profile base]\n", ""); states["base"] != test.state {
+			t.Errorf("%+v: %s", test, states["base"])
+		}
+	}
+}

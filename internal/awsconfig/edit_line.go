@@ -177,8 +177,8 @@ func (d *Document) replaceProcess(b *block, old item, process string) {
 
 // withLife gives a line of ours the --duration that an older one has.
 func withLife(line, old string) string {
-	words, err := splitWords(old)
-	if err != nil || !strings.HasPrefix(words[2], durationFlag) || strings.Contains(line, " "+durationFlag) {
+	words, ok := helperWords(old, onWindows)
+	if !ok || !strings.HasPrefix(words[2], durationFlag) || strings.Contains(line, " "+durationFlag) {
 		return line
 	}
 	if _, err := ParseLife(words[2][len(durationFlag):]); err != nil {

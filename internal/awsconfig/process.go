@@ -16,10 +16,14 @@ const durationFlag = "--duration="
 // for Go v2 strips the quotes of a value that starts and ends with one. The
 // error is of CodeUsage: a name or path that SDKs do not agree about.
 func HelperLine(broker, profile string, life time.Duration) (string, error) {
+	return helperLine(broker, profile, life, onWindows)
+}
+
+func helperLine(broker, profile string, life time.Duration, windows bool) (string, error) {
 	if err := ValidProfileName(profile); err != nil {
 		return "", err
 	}
-	if !isProgram(broker) {
+	if !isProgram(broker, windows) {
 		return "", (&Error{Code: CodeUsage, Message: "the path of broker cannot be written into an AWS config: " + show(broker)}).
 			hint("install broker under an absolute path of letters, digits and - _ . /")
 	}
@@ -36,11 +40,12 @@ func HelperLine(broker, profile string, life time.Duration) (string, error) {
 // after the same pattern, wrote: PROGRAM credential-process [--duration=DUR]
 // [--profile] NAME, where the last part of PROGRAM is broker. It runs nothing.
 func HelperCommand(process string) (program, profile string, ok bool) {
-	words, err := splitWords(process)
-	if err != nil || len(words) < 3 || words[1] != "credential-process" {
-		return "", "", false
-	}
-	if base := words[0][strings.LastIndexByte(words[0], '/')+1:]; base != "broker" {
+	return helperCommand(process, onWindows)
+}
+
+func helperCommand(process string, windows bool) (program, profile string, ok bool) {
+	words, ok := helperWords(process, windows)
+	if !ok || len(words) < 3 || words[1] != "credential-process" || !isBroker(words[0], windows) {
 		return "", "", false
 	}
 	args := words[2:]
@@ -59,4 +64,46 @@ func HelperCommand(process string) (program, profile string, ok bool) {
 		return "", "", false
 	}
 	return words[0], profile, true
+}
+
+// helperWords splits a credential_process as SDKs do on this system. On Windows
+// a backslash is one, and only double quotes are quotes.
+func helperWords(process string, windows bool) ([]string, bool) {
+	if !windows {
+		words, err := splitWords(process)
+		return words, err == nil
+	}
+	if strings.Contains(process, `\"`) { // which escapes the quote: no path of broker's has one
+		return nil, false
+	}
+	words, err := splitWords(strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(process))
+	return words, err == nil
+}
+
+// isBroker reports whether a path is one of a program called broker.
+func isBroker(path string, windows bool) bool {
+	if !windows {
+		return path[strings.LastIndexByte(path, '/')+1:] == "broker"
+	}
+	base := strings.ToLower(path[strings.LastIndexAny(path, `/\:`)+1:])
+	return base == "broker" || base == "broker.exe"
+}
+
+// isProgram accepts the paths that the SDKs of this system take for one word
+// when they stand in double quotes, and without quotes when they have no blank:
+// sh, shlex and the SDKs' own splitters; on Windows cmd, which needs a drive and
+// backslashes.
+func isProgram(path string, windows bool) bool {
+	root, more := "/", "/"
+	if windows {
+		if len(path) < 4 || !only(path[:1], wordChars) {
+			return false
+		}
+		root, more, path = `:\`, `\`, path[1:]
+	}
+	rest, ok := strings.CutPrefix(path, root)
+	if !windows {
+		more += ":"
+	}
+	return ok && only(rest, wordChars+".,+@= -"+more) && !strings.HasPrefix(rest, " ") && !strings.HasSuffix(rest, " ")
 }
