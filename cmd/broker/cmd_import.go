@@ -31,7 +31,7 @@ func newImportCommand(a *app) *cli.Command {
 		Name:  "import",
 		Usage: "take over keys that are held elsewhere",
 		UsageText: "broker import [PROFILE…] [--from {" + strings.Join(kindNames(), " | ") + "}] [--dry-run]\n" +
-			"                    [--delete-source] [--wire] [--mfa-serial ARN | --no-mfa] [--json]",
+			"              [--delete-source] [--wire] [--mfa-serial ARN | --no-mfa] [--json]",
 		Description: about(`Stores every long-lived key of the source, or those of the named profiles, each
 verified with AWS, and shows how its profiles came to credentials before and how
 they do now. The source stays as it is, unless all of its keys are stored and

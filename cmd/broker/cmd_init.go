@@ -51,7 +51,7 @@ func newInitCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
 		Usage:     "choose the store for keys and write the config",
-		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE | --passphrase-stdin]\n                   [--yes] [--json]",
+		UsageText: "broker init [--backend BACKEND] [--passphrase-file FILE | --passphrase-stdin]\n            [--yes] [--json]",
 		Description: about(`Tries the stores of this machine by writing, reading and deleting an item, and
 pins one: the desktop's own (secret-service on Linux, keychain on macOS, wincred
 on Windows), or file, encrypted files. A pass store is used only if asked for.

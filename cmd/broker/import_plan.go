@@ -3,6 +3,7 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,6 +51,41 @@ func (r *importing) plans(config *awsconfig.Config) []profilePlan {
 		}
 	}
 	return plans
+}
+
+// roleARN finds the roles in the words of a plan.
+var roleARN = regexp.MustCompile(`arn:[^ ;,]*:role/[^ ;,]*`)
+
+// planGroup is profiles whose plans differ in nothing but the roles, which each
+// of them keeps.
+type planGroup struct {
+	profiles      []string
+	before, after string
+}
+
+// groupPlans puts together what is to be read once: of forty profiles, most live
+// on a few keys, each with a role of its own.
+func groupPlans(plans []profilePlan) []planGroup {
+	var groups []planGroup
+	var shapes []string // of each group
+	for _, p := range plans {
+		before, after := p.Before, p.After
+		if roles := roleARN.FindAllString(before, -1); slices.Equal(roles, roleARN.FindAllString(after, -1)) {
+			before, after = roleARN.ReplaceAllString(before, "its role"), roleARN.ReplaceAllString(after, "its role")
+		}
+		shape := before + "\n" + after
+		i := slices.Index(shapes, shape)
+		if i < 0 {
+			shapes, groups = append(shapes, shape), append(groups, planGroup{[]string{p.Profile}, p.Before, p.After})
+			continue
+		}
+		g := &groups[i]
+		g.profiles = append(g.profiles, p.Profile)
+		if g.before != p.Before || g.after != p.After {
+			g.before, g.after = before, after
+		}
+	}
+	return groups
 }
 
 // before says what SDKs, or the program whose key k was, did with a profile by

@@ -24,7 +24,9 @@ type importReport struct {
 	// Others are sources of other kinds that are there.
 	Others []otherSource `json:"others,omitempty"`
 	Wire   *wireResult   `json:"wire,omitempty"` // with --wire
-	Next   string        `json:"next,omitempty"` // the command to go on with
+	// Rotate are profiles whose keys broker rotate should replace, one for each key.
+	Rotate []string `json:"rotate,omitempty"`
+	Next   string   `json:"next,omitempty"` // the command to go on with
 }
 
 // otherSource is a source that was not asked for.
@@ -96,8 +98,8 @@ func (r *importing) explain() error {
 		config = r.config // it was readable a moment ago
 	}
 	r.report.Plans = r.plans(config)
-	for _, p := range r.report.Plans {
-		r.say("plan of %s\n  before  %s\n  after   %s\n", p.Profile, p.Before, p.After)
+	for _, g := range groupPlans(r.report.Plans) {
+		r.say("plan of %s\n  before  %s\n  after   %s\n", strings.Join(g.profiles, ", "), g.before, g.after)
 	}
 	return err
 }
@@ -118,16 +120,24 @@ func (r *importing) partial(ctx context.Context) error {
 	for _, err := range r.errs {
 		report(r.a.stderr, err)
 	}
-	return &statusError{exitStatusOf(r.worst), &ipc.Error{
+	stored := r.profiles()
+	end := &ipc.Error{
 		Code:    asCoded(r.worst).Code,
-		Message: fmt.Sprintf("import: %d of %d keys are not stored, and their source is as it was", r.failed, len(r.report.Keys)),
+		Message: fmt.Sprintf("import: %d of %d keys are not stored, and their source is as it was", r.failed, r.failed+len(stored)),
 		Hint:    "correct that, then import again, which takes only the rest: " + r.o.line(),
-	}}
+	}
+	if len(stored) > 0 && (r.o.deleteSource || r.o.wire) {
+		without := r.o
+		without.profiles = stored
+		end.Hint += "; or go on without them: " + without.line()
+	}
+	return &statusError{exitStatusOf(r.worst), end}
 }
 
 // tell prints what else there is to import and the next command.
 func (r *importing) tell() {
 	r.report.Others = r.others()
+	r.report.Rotate = r.toRotate()
 	r.report.Next = r.next()
 	a := r.a
 	if r.o.json {
@@ -143,8 +153,12 @@ func (r *importing) tell() {
 	if r.kind.after != "" && !r.o.dryRun && len(r.profiles()) > 0 {
 		a.printf("%s\n", r.kind.after)
 	}
-	if !r.o.dryRun && len(r.profiles()) > 0 {
-		a.printf("the secrets were held elsewhere: rotate the keys, one by one: broker rotate %s\n", r.profiles()[0])
+	if rotate := r.report.Rotate; len(rotate) > 0 {
+		command := "broker rotate " + rotate[0]
+		if len(rotate) > 1 {
+			command = "broker rotate PROFILE, for " + strings.Join(rotate, ", ")
+		}
+		a.printf("the secrets were held elsewhere: when the profiles are wired and work, replace the keys: %s\n", command)
 	}
 	if unwired := r.unwiredNames(); r.o.deleteSource && len(r.profiles()) > 0 && len(unwired) > 0 {
 		a.printf("until they are wired, SDKs find no credentials for %s\n", strings.Join(unwired, ", "))
@@ -152,6 +166,23 @@ func (r *importing) tell() {
 	if r.report.Next != "" {
 		a.printf("next: %s\n", r.report.Next)
 	}
+}
+
+// toRotate returns a profile for each key that was held elsewhere: rotate gives
+// all profiles of a key the new one.
+func (r *importing) toRotate() []string {
+	if r.o.dryRun {
+		return nil
+	}
+	var profiles []string
+	seen := map[string]bool{}
+	for _, name := range r.profiles() {
+		if id := r.stored[name].AccessKeyID; !seen[id] {
+			seen[id] = true
+			profiles = append(profiles, name)
+		}
+	}
+	return profiles
 }
 
 // others returns the sources of other kinds that are there, if the user did not

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -225,5 +226,31 @@ func TestEndsImport(t *testing.T) {
 		if !endsImport(errorf(code, "x")) {
 			t.Errorf("%s does not end it", code)
 		}
+	}
+}
+
+// TestPlansAreGrouped: profiles whose plans differ in roles only are read as one;
+// a role that an import changes is never hidden behind those words.
+func TestPlansAreGrouped(t *testing.T) {
+	t.Parallel()
+	const a, b = "arn:aws:iam::111122223333:role/a", "arn:aws:iam::111122223333:role/b"
+	got := groupPlans([]profilePlan{
+		{"dev", "key", "vault"},
+		{"one", "key; AssumeRole " + a, "vault; AssumeRole " + a + " as ann"},
+		{"two", "key; AssumeRole " + b, "vault; AssumeRole " + b + " as ann"},
+		{"alone", "key; AssumeRole " + a, "vault; AssumeRole " + a + " as bob"},
+		{"like", "key; AssumeRole " + a, "vault; AssumeRole " + a + " as bob"},
+		{"lost", "key; AssumeRole " + a + ", from [default]", "vault"},
+		{"other", "key; AssumeRole " + a, "vault; AssumeRole " + b + " as ann"},
+	})
+	want := []planGroup{
+		{[]string{"dev"}, "key", "vault"},
+		{[]string{"one", "two"}, "key; AssumeRole its role", "vault; AssumeRole its role as ann"},
+		{[]string{"alone", "like"}, "key; AssumeRole " + a, "vault; AssumeRole " + a + " as bob"},
+		{[]string{"lost"}, "key; AssumeRole " + a + ", from [default]", "vault"},
+		{[]string{"other"}, "key; AssumeRole " + a, "vault; AssumeRole " + b + " as ann"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }

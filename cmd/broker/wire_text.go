@@ -83,15 +83,19 @@ func (e *wireEdit) difference() (wireResult, error) {
 // printWired says what became of each profile, in their order; those that
 // broker does not serve come last, and not all of them.
 func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
+	var already []string
 	for _, p := range result.Profiles {
-		switch p.State {
-		case stateWired:
-			a.printf("%s: was %s; now from broker: %s\n", p.Profile, p.Was, p.Now)
-		case stateAlready:
+		switch {
+		case p.State == stateAlready && p.Note == "":
+			already = append(already, p.Profile)
+			continue
+		case p.State == stateAlready:
 			a.printf("%s: from broker already\n", p.Profile)
-		case stateUnwired:
+		case p.State == stateWired:
+			a.printf("%s: was %s; now from broker: %s\n", p.Profile, p.Was, p.Now)
+		case p.State == stateUnwired:
 			a.printf("%s: is %s again\n", p.Profile, p.Now)
-		case stateNotWired:
+		case p.State == stateNotWired:
 			a.printf("%s: is not wired\n", p.Profile)
 		}
 		if p.Note != "" {
@@ -100,6 +104,9 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 	}
 	if !e.wires && len(result.Profiles) == 0 {
 		a.printf("no profile is wired\n")
+	}
+	if len(already) > 0 {
+		a.printf("%s: from broker already\n", someOf(already))
 	}
 	a.printUnwired(a.stdout, result.Profiles)
 	for _, f := range result.Files {

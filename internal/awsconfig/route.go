@@ -130,6 +130,11 @@ func (w *walk) unserved(p Profile) error {
 // plaintext says that the key of a profile stands in a file.
 func (w *walk) plaintext(p Profile) error {
 	own, _ := w.config.Profile(p.Name)
+	if own.Get("aws_session_token") != "" || own.Get("aws_security_token") != "" {
+		return errorAt(own.Where("aws_access_key_id"), CodeNoKey,
+			"profile %s has temporary credentials in this file, and no key in the vault", show(p.Name)).
+			hint("SDKs use them while they last; to have broker make some, remove them and store a key: broker add %s", show(p.Name))
+	}
 	return errorAt(own.Where("aws_access_key_id"), CodeNoKey,
 		"the key of profile %s is in this file, not in the vault", show(p.Name)).
 		hint("move it there: broker import %s --delete-source", show(p.Name))

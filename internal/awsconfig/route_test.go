@@ -93,6 +93,10 @@ credential_source = Environment
 role_arn = arn:aws:iam::111122223333:role/X
 [profile empty]
 region = eu-west-1
+[profile temporary]
+aws_access_key_id = ASIATEMP
+aws_secret_access_key = x
+aws_session_token = y
 `
 
 func TestRoutes(t *testing.T) {
@@ -119,6 +123,7 @@ func TestRoutes(t *testing.T) {
 		{"unstored", "profile unstored has no credentials and no key in the vault", CodeNoKey},
 		{"plain", "config:43: the key of profile plain is in this file, not in the vault", CodeNoKey},
 		{"onplain", "config:43: the key of profile plain is in this file, not in the vault", CodeNoKey},
+		{"temporary", "profile temporary has temporary credentials in this file, and no key in the vault", CodeNoKey},
 		{"foreign", "profile foreign runs a credential_process of its own", CodeUnsupported},
 		{"sso", "profile sso signs in with IAM Identity Center", CodeUnsupported},
 		{"onsso", "profile sso signs in with IAM Identity Center", CodeUnsupported},
