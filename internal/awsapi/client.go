@@ -28,10 +28,11 @@ type Options struct {
 	Region    string // required, as in "eu-central-1"
 	Partition string // as in "aws-cn"; empty = that of Region
 
-	// STSEndpointURL and IAMEndpointURL replace AWS's own endpoints: https, or
-	// http on a loopback address. FIPS and dual-stack do not apply to them.
-	STSEndpointURL string
-	IAMEndpointURL string
+	// These replace AWS's own endpoints: https, or http on a loopback address.
+	// FIPS and dual-stack do not apply to them.
+	STSEndpointURL        string
+	IAMEndpointURL        string
+	CloudTrailEndpointURL string
 
 	CABundle     string // PEM file that replaces the system's roots; empty = the system's
 	HTTPSProxy   string // URL of the proxy; empty = none, whatever the environment says
@@ -43,7 +44,7 @@ type Options struct {
 	UserAgent   string           // required, as in "broker/1.2.0"
 }
 
-// Client reaches STS and IAM in one Region. It holds no credentials and keeps
+// Client reaches STS, IAM and CloudTrail in one Region. It holds no credentials and keeps
 // no connection open. It may be used by several goroutines.
 type Client struct {
 	region  string
@@ -53,6 +54,10 @@ type Client struct {
 	http    *transport
 	sts     sts.Options
 	iam     iam.Options
+
+	trailURL              string // empty = AWS's own
+	useFIPS, useDualStack bool
+
 	limit   time.Duration // for a call in all, its repeats included
 	backoff time.Duration // before the first repeat, doubled for the second
 }
@@ -76,7 +81,9 @@ func New(o Options) (*Client, error) {
 	if !regionName.MatchString(o.Region) || len(o.Region) > 63 {
 		return nil, &Error{Code: codeRegion, Message: fmt.Sprintf("%q is not the name of a Region", o.Region)}
 	}
-	for name, endpoint := range map[string]string{"sts_endpoint_url": o.STSEndpointURL, "iam_endpoint_url": o.IAMEndpointURL} {
+	for name, endpoint := range map[string]string{
+		"sts_endpoint_url": o.STSEndpointURL, "iam_endpoint_url": o.IAMEndpointURL, "endpoint_url": o.CloudTrailEndpointURL,
+	} {
 		if err := checkEndpoint(endpoint); err != nil {
 			return nil, misconfigured(fmt.Errorf("%s: %w", name, err))
 		}
@@ -93,6 +100,7 @@ func New(o Options) (*Client, error) {
 	c.offset.Store(int64(o.ClockOffset))
 	c.sts = c.stsOptions(o)
 	c.iam = c.iamOptions(o)
+	c.trailURL, c.useFIPS, c.useDualStack = o.CloudTrailEndpointURL, o.UseFIPS, o.UseDualStack
 	return c, nil
 }
 
@@ -168,10 +176,12 @@ type Keys struct {
 // Caller makes calls in the name of one set of credentials. It may be used by
 // several goroutines.
 type Caller struct {
-	client    *Client
-	temporary bool
-	sts       *sts.Client
-	iam       *iam.Client
+	client      *Client
+	temporary   bool
+	sts         *sts.Client
+	iam         *iam.Client
+	credentials aws.Credentials // for what has no client of the SDK
+	sign        signer
 }
 
 // LongLived returns a caller that signs with a long-lived key.
@@ -196,7 +206,7 @@ func (c *Client) caller(credentials aws.Credentials) *Caller {
 	// would use it for another secret of the same ID.
 	sign := signer{client: c, next: v4.NewSigner()}
 	s.HTTPSignerV4, i.HTTPSignerV4 = sign, sign
-	return &Caller{client: c, temporary: credentials.SessionToken != "", sts: sts.New(s), iam: iam.New(i)}
+	return &Caller{client: c, temporary: credentials.SessionToken != "", sts: sts.New(s), iam: iam.New(i), credentials: credentials, sign: sign}
 }
 
 // signer signs with the time of AWS as far as it is known. The SDK's own

@@ -42,9 +42,9 @@ func testOptions(endpoint string) Options {
 	return Options{
 		Region:         "eu-west-1",
 		STSEndpointURL: endpoint,
-		IAMEndpointURL: endpoint,
-		Now:            time.Now,
-		UserAgent:      "broker/test",
+		IAMEndpointURL: endpoint, CloudTrailEndpointURL: endpoint,
+		Now:       time.Now,
+		UserAgent: "broker/test",
 	}
 }
 

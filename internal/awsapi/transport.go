@@ -4,6 +4,7 @@ package awsapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,9 +26,9 @@ const maxBody = 1 << 20
 const connectLimit = 5 * time.Second
 
 // transport is an HTTP client that takes nothing from the environment, follows
-// no redirect, asks for no compression and reads no more than maxBody. HTTP/2
-// and kept connections are off: a request is then written once or not at all,
-// and no goroutine outlives a call.
+// no redirect, asks for no compression and reads no more than maxBody, or what
+// the exchange allows. HTTP/2 and kept connections are off: a request is then
+// written once or not at all, and no goroutine outlives a call.
 type transport struct {
 	client    http.Client
 	userAgent string
@@ -68,6 +69,7 @@ type exchange struct {
 	date       time.Time     // zero = the answer had none
 	requestID  string        // AWS's, for its support
 	retryAfter time.Duration // 0 = AWS named none
+	most       int64         // bytes of the answer's body that are read; 0 = maxBody
 }
 
 type exchangeKey struct{}
@@ -79,7 +81,7 @@ func withExchange(ctx context.Context, x *exchange) context.Context {
 
 // How an answer can fail after its head.
 var (
-	errTooLarge = fmt.Errorf("the answer is over %d bytes", maxBody)
+	errTooLarge = errors.New("the answer is longer than any of AWS")
 	errCutShort = errors.New("the answer was cut short")
 )
 
@@ -103,11 +105,12 @@ func (t *transport) Do(r *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	x.note(resp)
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	most := cmp.Or(x.most, maxBody)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errCutShort, err)
 	}
-	if len(body) > maxBody {
+	if int64(len(body)) > most {
 		return nil, errTooLarge
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
