@@ -42,6 +42,7 @@ type KeyWorker interface {
 	StoreKey(ctx context.Context, p ipc.StoreKeyParams) error
 	VerifyKey(ctx context.Context, p ipc.VerifyKeyParams) error
 	ListKeys(ctx context.Context, p ipc.IAMParams) (ipc.KeyStates, error)
+	ServicesUsed(ctx context.Context, p ipc.ServicesUsedParams) (ipc.ServicesUsed, error)
 	SetKeyStatus(ctx context.Context, p ipc.KeyStatusParams) error
 	DeleteKey(ctx context.Context, p ipc.TargetParams) error
 	OnRotate(ctx context.Context, p ipc.OnRotateParams) error
@@ -58,6 +59,34 @@ type STS interface {
 	// AssumeRole returns credentials whose AccountID is that of the assumed
 	// role's ARN in the answer, or empty when the answer has none.
 	AssumeRole(ctx context.Context, to ipc.AWS, source credproc.Credentials, in AssumeRoleInput) (credproc.Credentials, error)
+}
+
+// Trail is what the daemon asks of CloudTrail with temporary credentials. Errors
+// are *ipc.Error. Implementations must be safe for concurrent use.
+type Trail interface {
+	// Home returns the Region of to's partition that has the events of IAM, and
+	// of the global endpoint of STS.
+	Home(to ipc.AWS) string
+	// LookupEvents returns one page of the events of a key in the Region of to,
+	// the newest first, and the token of the next one, or "".
+	LookupEvents(ctx context.Context, to ipc.AWS, source credproc.Credentials, in LookupInput) (events []TrailEvent, next string, err error)
+}
+
+// LookupInput says which events of CloudTrail are wanted.
+type LookupInput struct {
+	AccessKeyID string
+	Since       time.Time
+	Next        string // of the page before; empty: the first
+}
+
+// TrailEvent is one event of CloudTrail.
+type TrailEvent struct {
+	At          time.Time
+	EventSource string
+	EventName   string
+	SourceIP    string
+	UserAgent   string
+	Refused     bool
 }
 
 // Dialog asks for MFA codes in a window of the desktop. Implementations must be
@@ -155,14 +184,15 @@ type Options struct {
 	Zone   func() *time.Location
 	Worker Worker
 	STS    STS
+	Trail  Trail
 	Clock  Clock
 	Log    *slog.Logger
 }
 
 func (o Options) check() error {
 	switch {
-	case o.Worker == nil || o.STS == nil || o.Clock == nil || o.Log == nil:
-		return errors.New("new broker: Worker, STS, Clock and Log are required")
+	case o.Worker == nil || o.STS == nil || o.Trail == nil || o.Clock == nil || o.Log == nil:
+		return errors.New("new broker: Worker, STS, Trail, Clock and Log are required")
 	case o.Hostname == "":
 		return errors.New("new broker: Hostname is required")
 	}

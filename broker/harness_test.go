@@ -85,6 +85,7 @@ type fakeAWS struct {
 	account  string // of role sessions, instead of the role's
 	maxRole  int    // longest role session
 	iam      fakeIAM
+	trail    fakeTrail
 }
 
 func newFakeAWS(clock *fakeClock) *fakeAWS {
@@ -278,6 +279,7 @@ func (f *fakeAWS) codesSentOnce(t *testing.T) {
 var (
 	_ Worker = (*fakeAWS)(nil)
 	_ STS    = (*fakeAWS)(nil)
+	_ Trail  = (*fakeAWS)(nil)
 	_ Clock  = (*fakeClock)(nil)
 )
 
@@ -323,7 +325,7 @@ func newRig(t *testing.T) *rig {
 			Socket: r.path("broker.sock"), HolderSocket: r.path("vault.sock"), OverlayDir: r.path("overlay"),
 			AWSConfigFile: r.path("aws/config"), AWSCredentialsFile: r.path("aws/credentials"),
 		},
-		Worker: r.aws, STS: r.aws, Clock: clock,
+		Worker: r.aws, STS: r.aws, Trail: r.aws, Clock: clock,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	r.write("config", "[vault]\nbackend = file\npassphrase_file = /passphrase\n")

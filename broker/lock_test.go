@@ -127,6 +127,7 @@ func TestP13LockedServesNothing(t *testing.T) {
 				Profile: "dev", Item: item, AccessKeyID: annKey, KeyDetails: ipc.KeyDetails{AccountID: account, ARN: annARN, SerialNumber: annMFA},
 			}}}, goesOn},
 			ipc.OpRotate:  {ipc.RotateParams{Profile: "dev"}, ipc.CodeKeychainLocked},
+			ipc.OpUsage:   {ipc.UsageParams{Profile: "dev"}, ipc.CodeKeychainLocked},
 			ipc.OpLock:    {ipc.LockParams{}, goesOn},
 			ipc.OpNag:     {nil, goesOn},
 			ipc.OpSnooze:  {ipc.SnoozeParams{Profile: "dev", Seconds: 60}, goesOn},

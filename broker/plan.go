@@ -179,11 +179,11 @@ func (pl *planner) endpoint(route awsconfig.Route, key record) ipc.AWS {
 	to := ipc.AWS{
 		STSEndpointURL: choose(pl, "", "endpoint_url",
 			general("aws", "sts_endpoint_url", s.STSEndpointURL), general("aws", "endpoint_url", s.EndpointURL)),
-		IAMEndpointURL: firstOf(s.IAMEndpointURL, s.EndpointURL),
-		CABundle:       s.CABundle,
-		HTTPSProxy:     s.HTTPSProxy,
-		UseFIPS:        route.Profile().UseFIPS,
-		UseDualStack:   route.Profile().UseDualStack,
+		IAMEndpointURL: firstOf(s.IAMEndpointURL, s.EndpointURL), CloudTrailEndpointURL: s.EndpointURL,
+		CABundle:     s.CABundle,
+		HTTPSProxy:   s.HTTPSProxy,
+		UseFIPS:      route.Profile().UseFIPS,
+		UseDualStack: route.Profile().UseDualStack,
 	}
 	of, region := pl.region(route)
 	to.Region = choose(pl, of, "region", region, ofKey(key, key.Region), general("aws", "region", s.Region), unset("us-east-1"))

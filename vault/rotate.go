@@ -23,6 +23,10 @@ type IAM interface {
 	UpdateAccessKey(ctx context.Context, userName, accessKeyID string, active bool) error
 	DeleteAccessKey(ctx context.Context, userName, accessKeyID string) error
 	Policies
+	// BeginReport has IAM make a report on the services that a user has used.
+	// Report returns what it says once it is done.
+	BeginReport(ctx context.Context, arn string) (job string, err error)
+	Report(ctx context.Context, job string) (done bool, used []ipc.ServiceUse, err error)
 }
 
 // signed returns calls of IAM in the name that a request says.

@@ -31,6 +31,9 @@ type fakeIAM struct {
 	createErr error
 	deleteErr error
 	userErr   error
+	reportErr error  // of a report's beginning
+	lookErr   error  // of a look at it
+	looks     int    // at a report before it is done
 	onCreate  func() // after the key is made, before the answer
 }
 
@@ -38,6 +41,17 @@ func (f *fakeAWS) GetUser(context.Context) error { return f.iam.userErr }
 
 func (f *fakeAWS) ListAccessKeys(context.Context, string) ([]ipc.KeyState, error) {
 	return slices.Clone(f.iam.keys), nil
+}
+
+func (f *fakeAWS) BeginReport(_ context.Context, arn string) (string, error) {
+	return "job of " + arn, f.iam.reportErr
+}
+
+func (f *fakeAWS) Report(_ context.Context, job string) (bool, []ipc.ServiceUse, error) {
+	if f.iam.looks--; f.iam.looks >= 0 {
+		return false, nil, nil
+	}
+	return true, []ipc.ServiceUse{{Namespace: "s3", ServiceName: job}}, f.iam.lookErr
 }
 
 func (f *fakeAWS) LastUsed(_ context.Context, key *ipc.KeyState) error {

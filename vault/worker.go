@@ -165,6 +165,8 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 		return with(ctx, op, params, w.onRotate)
 	case ipc.OpListKeys:
 		return with(ctx, op, params, w.listKeys)
+	case ipc.OpServicesUsed:
+		return with(ctx, op, params, w.servicesUsed)
 	case ipc.OpSetKeyStatus:
 		return with(ctx, op, params, w.setKeyStatus)
 	case ipc.OpDeleteKey:

@@ -160,6 +160,22 @@ func (c caller) Quarantines(ctx context.Context, userName string) ([]string, err
 	return names, awsError(err)
 }
 
+// BeginReport implements vault.IAM.
+func (c caller) BeginReport(ctx context.Context, arn string) (string, error) {
+	job, err := c.api.GenerateServiceLastAccessedDetails(ctx, arn)
+	return job, awsError(err)
+}
+
+// Report implements vault.IAM.
+func (c caller) Report(ctx context.Context, job string) (bool, []ipc.ServiceUse, error) {
+	done, found, err := c.api.GetServiceLastAccessedDetails(ctx, job)
+	used := make([]ipc.ServiceUse, 0, len(found))
+	for _, s := range found {
+		used = append(used, ipc.ServiceUse{Namespace: s.Namespace, ServiceName: s.ServiceName, LastUsed: s.LastAuthenticated, Region: s.Region})
+	}
+	return done, used, awsError(err)
+}
+
 // awsError returns err, or nil, as vault knows it.
 func awsError(err error) error {
 	if err == nil {

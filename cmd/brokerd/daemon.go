@@ -141,6 +141,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 		Replaced: d.program.replaced,
 		Worker:   newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
 		STS:      awsSTS{calls},
+		Trail:    awsTrail{calls},
 		Clock:    clock{},
 		Log:      d.log,
 		Places: broker.Places{

@@ -47,6 +47,13 @@ func (w *worker) ListKeys(ctx context.Context, p ipc.IAMParams) (ipc.KeyStates, 
 	return keys, err
 }
 
+// ServicesUsed implements broker.Worker.
+func (w *worker) ServicesUsed(ctx context.Context, p ipc.ServicesUsedParams) (ipc.ServicesUsed, error) {
+	var used ipc.ServicesUsed
+	err := w.decode(ctx, ipc.OpServicesUsed, p.Store, p, &used)
+	return used, err
+}
+
 // SetKeyStatus implements broker.Worker.
 func (w *worker) SetKeyStatus(ctx context.Context, p ipc.KeyStatusParams) error {
 	_, err := w.run(ctx, ipc.OpSetKeyStatus, p.Store, p)

@@ -84,13 +84,16 @@ func optionsFor(to ipc.AWS) awsapi.Options {
 		Partition:      to.Partition,
 		STSEndpointURL: to.STSEndpointURL,
 		IAMEndpointURL: to.IAMEndpointURL,
-		CABundle:       to.CABundle,
-		HTTPSProxy:     to.HTTPSProxy,
-		UseFIPS:        to.UseFIPS,
-		UseDualStack:   to.UseDualStack,
-		ClockOffset:    time.Duration(to.ClockOffset) * time.Second,
-		Now:            time.Now,
-		UserAgent:      "broker/" + version,
+
+		CloudTrailEndpointURL: to.CloudTrailEndpointURL,
+
+		CABundle:     to.CABundle,
+		HTTPSProxy:   to.HTTPSProxy,
+		UseFIPS:      to.UseFIPS,
+		UseDualStack: to.UseDualStack,
+		ClockOffset:  time.Duration(to.ClockOffset) * time.Second,
+		Now:          time.Now,
+		UserAgent:    "broker/" + version,
 	}
 }
 

@@ -33,7 +33,7 @@ const (
 type LookupInput struct {
 	AccessKeyID string    // long-lived or temporary
 	Since       time.Time // at most 90 days ago
-	NextToken   string    // of the page before; empty = the first
+	Next        string    // of the page before; empty = the first
 }
 
 // TrailEvent is one management event.
@@ -61,15 +61,15 @@ func (c *Caller) LookupEvents(ctx context.Context, in LookupInput) (events []Tra
 	request := struct {
 		LookupAttributes []attribute
 		StartTime        float64
-		NextToken        string `json:",omitempty"`
-	}{[]attribute{{"AccessKeyId", in.AccessKeyID}}, float64(in.Since.Unix()), in.NextToken}
+		Next             string `json:"NextToken,omitempty"`
+	}{[]attribute{{"AccessKeyId", in.AccessKeyID}}, float64(in.Since.Unix()), in.Next}
 	var answer struct {
 		Events []struct {
 			EventTime              float64
 			EventSource, EventName string
 			CloudTrailEvent        string
 		}
-		NextToken string
+		Next string `json:"NextToken"`
 	}
 	k := call{action: "LookupEvents", permission: "cloudtrail:LookupEvents", temporary: c.temporary}
 	err = c.client.run(ctx, k, func(ctx context.Context, x *exchange) error {
@@ -91,7 +91,7 @@ func (c *Caller) LookupEvents(ctx context.Context, in LookupInput) (events []Tra
 		}
 		events = append(events, event)
 	}
-	return events, answer.NextToken, nil
+	return events, answer.Next, nil
 }
 
 // postJSON sends one signed request to CloudTrail. A refusal of AWS comes back

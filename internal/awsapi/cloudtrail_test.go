@@ -61,7 +61,7 @@ func TestLookupEventsPages(t *testing.T) {
 	if err != nil || len(first) != 50 || next == "" {
 		t.Fatalf("the first page has %d events, next %q, %v", len(first), next, err)
 	}
-	in.NextToken = next
+	in.Next = next
 	second, next, err := c.LookupEvents(ctx, in)
 	if err != nil || len(second) != 11 || next != "" {
 		t.Errorf("the second page has %d events, next %q, %v", len(second), next, err)

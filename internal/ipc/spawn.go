@@ -21,6 +21,7 @@ const (
 	DialogTime   = 60 * time.Second // one call during which the platform's dialog may be up
 	AWSTime      = 15 * time.Second // one call of AWS, connecting included
 	OnRotateTime = 2 * time.Minute  // the user's on_rotate
+	ReportTime   = 30 * time.Second // IAM's report on a user, from its beginning to its end
 	KillDelay    = 5 * time.Second
 )
 
@@ -65,6 +66,8 @@ func Limit(op string) time.Duration {
 		keychain, aws = 3+3*keyPlaces, 2
 	case OpOnRotate: // open, read; the program
 		return Limit(OpCallerIdentity) - AWSTime + OnRotateTime
+	case OpServicesUsed: // open, read; the report
+		return Limit(OpCallerIdentity) - AWSTime + ReportTime
 	case OpSealedKey: // waits for a worker that may be writing
 		keychain = 1
 	// A foreign store may ask its user, whatever broker's own does.

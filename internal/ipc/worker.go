@@ -44,10 +44,13 @@ type AWS struct {
 	Partition      string `json:"partition,omitempty"` // empty = derived from the Region
 	STSEndpointURL string `json:"stsEndpointUrl,omitempty"`
 	IAMEndpointURL string `json:"iamEndpointUrl,omitempty"`
-	CABundle       string `json:"caBundle,omitempty"`   // absolute path of a PEM file
-	HTTPSProxy     string `json:"httpsProxy,omitempty"` // from broker's own config only
-	UseFIPS        bool   `json:"useFips,omitempty"`
-	UseDualStack   bool   `json:"useDualStack,omitempty"`
+	// CloudTrailEndpointURL counts for brokerd only: no worker calls CloudTrail.
+	CloudTrailEndpointURL string `json:"cloudTrailEndpointUrl,omitempty"`
+
+	CABundle     string `json:"caBundle,omitempty"`   // absolute path of a PEM file
+	HTTPSProxy   string `json:"httpsProxy,omitempty"` // from broker's own config only
+	UseFIPS      bool   `json:"useFips,omitempty"`
+	UseDualStack bool   `json:"useDualStack,omitempty"`
 	// ClockOffset is the clock of AWS minus ours, in whole seconds.
 	ClockOffset int `json:"clockOffset,omitempty"`
 }

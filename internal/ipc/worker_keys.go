@@ -16,6 +16,7 @@ const (
 	OpStoreKey     = "store-key"      // StoreKeyParams → empty: from the sealed file into the vault
 	OpVerifyKey    = "verify-key"     // VerifyKeyParams → empty: one call of STS and one of IAM
 	OpListKeys     = "list-keys"      // IAMParams → KeyStates
+	OpServicesUsed = "services-used"  // ServicesUsedParams → ServicesUsed: IAM's report on a user, once it is made
 	OpSetKeyStatus = "set-key-status" // KeyStatusParams → empty
 	OpDeleteKey    = "delete-key"     // TargetParams → empty
 	OpOnRotate     = "on-rotate"      // OnRotateParams → empty: the user's own program learns of a key
