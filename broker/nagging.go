@@ -140,33 +140,40 @@ func (b *Broker) act(ctx context.Context, n nag.Notice, action string) error {
 	case ActionSnooze:
 		return b.snooze(n.AccessKeyID, snoozeTime)
 	case ActionRotate:
-		return b.rotateUnasked(ctx, n)
+		rot, err := b.rotateUnasked(ctx, n)
+		if ctx.Err() == nil {
+			b.tell(ctx, b.ended(n, rot, err))
+		}
+		return err
 	}
 	return fail(ipc.CodeUsage, "", "a notice has no action %s", action)
 }
 
 // rotateUnasked begins, or goes on with, the rotation of the key of a notice. A
-// code is asked for where it can be without a terminal.
-func (b *Broker) rotateUnasked(ctx context.Context, n nag.Notice) error {
-	key, err := b.keyToRotate(ctx, n.Profile, caller{})
+// code is asked for where it can be without a terminal, for as long as of a user
+// who has just typed a command.
+func (b *Broker) rotateUnasked(ctx context.Context, n nag.Notice) (ipc.Rotation, error) {
+	asker := caller{ask: ipc.AskTerminal}
+	if err := b.opened(); err != nil {
+		return ipc.Rotation{}, err
+	}
+	key, err := b.keyToRotate(ctx, n.Profile, asker)
 	if err != nil {
-		return err
+		return ipc.Rotation{}, err
 	}
 	if key.AccessKeyID != n.AccessKeyID {
-		return fail(ipc.CodeNoKey, "", "profile %s has another key by now", n.Profile)
+		return ipc.Rotation{}, fail(ipc.CodeNoKey, "", "profile %s has another key by now", n.Profile)
 	}
 	if err := b.mayRotate(key); err != nil {
-		return err
+		return ipc.Rotation{}, err
 	}
-	asker := caller{answers: true}
 	rot, err := b.beginRotation(ctx, key, false, &asker)
 	if err != nil {
-		return err
+		return ipc.Rotation{}, err
 	}
 	defer rot.watchedBy(nil)
 	rot.wake()
-	_, err = rot.follow(ctx, unheard{})
-	return err
+	return rot.follow(ctx, unheard{})
 }
 
 // unheard is where events go that nobody waits for.
