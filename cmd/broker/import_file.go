@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/secret"
@@ -45,20 +44,6 @@ func (s *fileSource) list(context.Context) ([]candidate, error) {
 	return found, nil
 }
 
-// firstKey is the command that brings the first key into an empty vault: import,
-// where the AWS files hold one that it would take.
-func (a *app) firstKey() string {
-	config, err := a.awsConfig()
-	if err != nil {
-		return "broker add default" // which says what is wrong with the files
-	}
-	keys := config.StaticKeys()
-	if slices.ContainsFunc(keys, func(k awsconfig.StaticKey) bool { return !k.Stray && fileProblem(k) == nil }) {
-		return "broker import"
-	}
-	return "broker add default"
-}
-
 // fileCandidate judges what both files have of one profile's key. The
 // credentials file counts first, as with SDKs.
 func fileCandidate(keys []awsconfig.StaticKey) candidate {
@@ -79,6 +64,9 @@ func fileCandidate(keys []awsconfig.StaticKey) candidate {
 	}
 	return c
 }
+
+// importable reports whether a key in a file is one to import.
+func importable(k awsconfig.StaticKey) bool { return !k.Stray && fileProblem(k) == nil }
 
 // fileProblem says why a key in a file is not one to import, or nil.
 func fileProblem(k awsconfig.StaticKey) error {

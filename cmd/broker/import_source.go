@@ -100,6 +100,25 @@ func kindOf(from string) (sourceKind, error) {
 	return kinds[i], nil
 }
 
+// firstKey is the command that brings the first key into an empty vault: import,
+// where there is one that it would take, else add.
+func (a *app) firstKey() string {
+	config, err := a.awsConfig()
+	if err != nil {
+		return "broker add default" // which says what is wrong with the files
+	}
+	kinds := importKinds()
+	if slices.ContainsFunc(config.StaticKeys(), importable) {
+		return kinds[0].command
+	}
+	for _, kind := range kinds[1:] {
+		if kind.found(a) != "" {
+			return kind.command
+		}
+	}
+	return "broker add default"
+}
+
 func kindNames() []string {
 	var names []string
 	for _, k := range importKinds() {
