@@ -143,6 +143,10 @@ func (b *Broker) describeKeys(v *view) []ipc.Key {
 			until = until.UTC()
 			key.SnoozedUntil = &until
 		}
+		if r, ok := b.revoked.of(key.AccessKeyID); ok { // nobody need be told that it is old
+			described := r.describe(b.opts.Clock.Now())
+			key.Revoked, key.Level, key.DueAt = &described, "", nil
+		}
 		list = append(list, key)
 	}
 	return list

@@ -31,6 +31,7 @@ type Worker interface {
 	// already is no error.
 	Delete(ctx context.Context, p ipc.ItemParams) error
 	KeyWorker
+	PolicyWorker
 }
 
 // KeyWorker is what a Worker does to replace a key. See the operations of the
@@ -46,6 +47,14 @@ type KeyWorker interface {
 	SetKeyStatus(ctx context.Context, p ipc.KeyStatusParams) error
 	DeleteKey(ctx context.Context, p ipc.TargetParams) error
 	OnRotate(ctx context.Context, p ipc.OnRotateParams) error
+}
+
+// PolicyWorker is what a Worker does to revoke sessions. See package ipc.
+type PolicyWorker interface {
+	DenySessions(ctx context.Context, p ipc.DenyParams) error
+	AllowSessions(ctx context.Context, p ipc.IAMParams) error
+	// Quarantines returns the names of the policies.
+	Quarantines(ctx context.Context, p ipc.IAMParams) ([]string, error)
 }
 
 // STS is what the daemon asks of AWS with temporary credentials. Errors are
@@ -221,6 +230,7 @@ type Broker struct {
 	mu       sync.Mutex
 	sessions map[sessionID]*entry        // of GetSessionToken
 	roles    map[roleKey]*entry          // of AssumeRole
+	issued   map[string]ipc.Session      // what AWS has made and takes still, by access key ID
 	short    map[roleKey]bool            // roles that AWS gives for one hour at most
 	mints    map[any]*mint               // calls under way that carry no code
 	flights  map[sessionID]*flight       // calls that wait for a code
@@ -232,6 +242,7 @@ type Broker struct {
 	vault    vaultState
 
 	rotations rotations
+	revoked   *revocations
 	beginning sync.Mutex // of a rotation: one at a time
 
 	facts factsState
@@ -252,6 +263,7 @@ func New(opts Options) (*Broker, error) {
 		files:    newFiles(opts),
 		sessions: map[sessionID]*entry{},
 		roles:    map[roleKey]*entry{},
+		issued:   map[string]ipc.Session{},
 		short:    map[roleKey]bool{},
 		mints:    map[any]*mint{},
 		flights:  map[sessionID]*flight{},
@@ -261,6 +273,7 @@ func New(opts Options) (*Broker, error) {
 		locks:    locks{keys: map[string]uint64{}},
 		vault:    vaultState{since: opts.Clock.Now()},
 	}
+	b.revoked = newRevocations(opts.Places.StateFile)
 	b.index = newIndex(opts.Places.StateFile, opts.Hostname, opts.Log)
 	b.refresh()
 	return b, nil

@@ -65,6 +65,8 @@ func (b *Broker) operation(name string) (operation, bool) {
 		return b.opRotate, true
 	case ipc.OpUsage:
 		return b.opUsage, true
+	case ipc.OpRevoke:
+		return b.opRevoke, true
 	case ipc.OpLock:
 		return b.opLock, true
 	case ipc.OpNag:
@@ -129,6 +131,9 @@ func (b *Broker) plan(ctx context.Context, profile string, c caller) (*plan, err
 		return nil, err
 	}
 	p, err := pl.plan(profile)
+	if err == nil {
+		err = b.servable(p)
+	}
 	if err == nil && p.key.AccountID == "" {
 		p, err = b.identify(ctx, p, c)
 	}
@@ -171,6 +176,9 @@ func (b *Broker) opCredentials(ctx context.Context, r ipc.Request, c conversatio
 	}
 	// Between its making and here it may have been dropped.
 	if err := b.stands(e, p.profile); err != nil {
+		return nil, err
+	}
+	if err := b.servable(p); err != nil {
 		return nil, err
 	}
 	document, err := e.creds.Encode()

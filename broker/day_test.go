@@ -44,9 +44,10 @@ const (
 // that is missing, so that a day can pass in a moment.
 type dayAWS struct {
 	KeyWorker // no key is replaced in a day
-	clock     *fakeClock
-	fake      *fakeaws.Server
-	keys      map[string]fakeaws.AccessKey
+	PolicyWorker
+	clock *fakeClock
+	fake  *fakeaws.Server
+	keys  map[string]fakeaws.AccessKey
 
 	mu      sync.Mutex
 	out     map[string]bool // Regions that do not answer

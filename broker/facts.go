@@ -143,6 +143,9 @@ func (b *Broker) learnFacts(ctx context.Context) {
 // quietSigner returns what a call of IAM is signed with if nobody has to be
 // asked for anything, and reports whether that is so.
 func (b *Broker) quietSigner(p *plan) (ipc.IAMParams, bool) {
+	if b.servable(p) != nil {
+		return ipc.IAMParams{}, false
+	}
 	params := ipc.IAMParams{ItemParams: b.item(p), UserName: p.key.UserName}
 	params.Store.Silent = true
 	if p.id.serial == "" {

@@ -89,6 +89,9 @@ func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 	if err := b.openedLocked(); err != nil {
 		return nil, wrap(err, "profile %s", p.profile)
 	}
+	if err := b.servable(p); err != nil {
+		return nil, err
+	}
 	if f := b.flights[p.id]; f != nil {
 		f.life = max(f.life, p.duration)
 		return f, nil

@@ -86,6 +86,7 @@ type fakeAWS struct {
 	maxRole  int    // longest role session
 	iam      fakeIAM
 	trail    fakeTrail
+	policy   fakePolicy
 }
 
 func newFakeAWS(clock *fakeClock) *fakeAWS {
@@ -185,9 +186,14 @@ func (f *fakeAWS) SessionToken(ctx context.Context, p ipc.SessionTokenParams) (c
 	return f.credentials(time.Duration(p.DurationSeconds) * time.Second), nil
 }
 
-func (f *fakeAWS) CallerIdentity(ctx context.Context, _ ipc.ItemParams) (ipc.Identity, error) {
+func (f *fakeAWS) CallerIdentity(ctx context.Context, p ipc.ItemParams) (ipc.Identity, error) {
 	if err := f.enter(ctx, "GetCallerIdentity", ""); err != nil {
 		return ipc.Identity{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if slices.ContainsFunc(f.iam.keys, func(k ipc.KeyState) bool { return k.AccessKeyID == p.AccessKeyID && !k.Active }) {
+		return ipc.Identity{}, &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"}
 	}
 	return f.identity, nil
 }

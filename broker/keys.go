@@ -96,6 +96,9 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 		return nil, err
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key stored", slog.String("profile", params.Profile), slog.String("access_key_id", now.AccessKeyID))
+	if old.Item != "" {
+		b.abandonRotation(old.AccessKeyID)
+	}
 	b.dropUnowned()
 	b.deleteDoomed(ctx)
 	return now.key(params.Profile), nil
@@ -173,6 +176,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 		return nil, &why
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key removed", slog.String("profile", params.Profile), slog.String("access_key_id", key.AccessKeyID))
+	b.abandonRotation(key.AccessKeyID)
 	b.dropUnowned()
 	return key.key(params.Profile), nil
 }

@@ -18,6 +18,8 @@ type want struct {
 	// insists says that the caller is a user in a terminal, who would rather
 	// type a code than get less than what was asked for.
 	insists bool
+	// revokes says that a session is for revoking its key, or for taking that back.
+	revokes bool
 }
 
 // settlesFor reports whether e, which is valid, will do after a renewal that

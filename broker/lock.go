@@ -142,6 +142,7 @@ func (b *Broker) keyOf(profile string) (string, error) {
 // forget drops the sessions of a key, or with "" everything, in one step: what
 // is served after it was begun after it. leaving is who still has to end.
 func (b *Broker) forget(accessKeyID string) (result ipc.LockResult, leaving *holder) {
+	b.revoked.forget(accessKeyID)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	hit := func(id sessionID) bool { return accessKeyID == "" || id.accessKeyID == accessKeyID }

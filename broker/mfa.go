@@ -184,6 +184,9 @@ func (b *Broker) prime(ctx context.Context, p *plan) (*flight, error) {
 	if err := b.openedLocked(); err != nil {
 		return nil, wrap(err, "profile %s", p.profile)
 	}
+	if err := b.servable(p); err != nil {
+		return nil, err
+	}
 	if f := b.flights[p.id]; f != nil {
 		return f, nil
 	}

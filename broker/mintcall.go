@@ -112,6 +112,9 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 	if !ok {
 		return nil, removedMeanwhile(p)
 	}
+	if err := b.servable(p); err != nil {
+		return nil, err
+	}
 	params := ipc.SessionTokenParams{ItemParams: b.item(p), DurationSeconds: int(p.duration / time.Second)}
 	if code != "" {
 		params.SerialNumber, params.TokenCode = p.id.serial, code
@@ -161,6 +164,7 @@ func (b *Broker) keep(e *entry, profile string, enter func()) error {
 	err := b.standsLocked(e, profile)
 	if err == nil {
 		enter()
+		b.issued[e.creds.AccessKeyID] = e.describe()
 	}
 	return err
 }

@@ -131,6 +131,9 @@ func (r *rotator) follow(ctx context.Context, c interface{ Event(any) error }) (
 		case rotation.Kept, rotation.Held:
 			return now, nil
 		case rotation.Stuck:
+			if j.Problem == nil {
+				return now, err // its key is revoked
+			}
 			return now, problemOf(j.Problem)
 		}
 		if err != nil && strings.HasPrefix(string(coded(err).Code), "mfa_") { // a person is needed

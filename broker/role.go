@@ -231,6 +231,9 @@ func (b *Broker) root(ctx context.Context, p *plan, c caller) (*entry, error) {
 
 // assume makes role i of p from the session of its source and caches it.
 func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key, family roleKey) (*entry, error) {
+	if err := b.servable(p); err != nil {
+		return nil, err
+	}
 	role := p.roles[i]
 	in := role.input
 	b.mu.Lock()

@@ -33,6 +33,7 @@ type rotator struct {
 	id string
 
 	poke chan struct{} // something has changed that run waits for; holds one token
+	turn chan struct{} // holds one token while a step is under way
 
 	// Guarded by rotations.mu.
 	journal rotation.Journal
@@ -41,6 +42,8 @@ type rotator struct {
 	order   *order        // what the user wants next; nil: nothing
 	asker   *caller       // who can give a code; nil: nobody
 	changed chan struct{} // closed when any of the above changes
+
+	abandoned bool // its key was revoked, and then replaced or removed
 }
 
 // order is a wish of the user's, and where to say that it is done.
@@ -52,7 +55,7 @@ type order struct {
 // startRotator runs a rotation whose journal is on the disk. asker can give a
 // code; nil: nobody can.
 func (b *Broker) startRotator(ctx context.Context, j rotation.Journal, asker *caller) *rotator {
-	r := &rotator{b: b, id: j.ID, journal: j, poke: make(chan struct{}, 1), changed: make(chan struct{})}
+	r := &rotator{b: b, id: j.ID, journal: j, poke: make(chan struct{}, 1), turn: make(chan struct{}, 1), changed: make(chan struct{})}
 	b.rotations.mu.Lock()
 	if b.rotations.all == nil {
 		b.rotations.all = map[string]*rotator{}
@@ -79,7 +82,7 @@ func (b *Broker) rotating(accessKeyID string) *rotator {
 // notRotating refuses what would pull the rug from under a rotation.
 func (b *Broker) notRotating(profile string, key record) error {
 	r := b.rotating(key.AccessKeyID)
-	if r == nil {
+	if r == nil || b.revokedRotation(r.state()) != nil { // see abandonRotation
 		return nil
 	}
 	b.rotations.mu.Lock()
@@ -142,6 +145,17 @@ func (r *rotator) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		r.obey(ctx)
+		r.turn <- struct{}{}
+		if r.abandon(ctx) {
+			r.publish(r.state(), rotation.Next{Why: rotation.Done}, nil)
+			return
+		}
+		if why := r.b.revokedRotation(r.state()); why != nil {
+			<-r.turn
+			r.publish(r.state(), rotation.Next{Why: rotation.Stuck}, why)
+			r.wait(ctx, rotation.Next{Why: rotation.Stuck})
+			continue
+		}
 		j, next, err := r.b.machine(r).Advance(ctx, r.state())
 		if errors.Is(err, rotation.ErrUnsaved) {
 			if again, rerr := r.b.readJournal(r.id); rerr == nil {
@@ -164,6 +178,7 @@ func (r *rotator) run(ctx context.Context) {
 			r.b.outdate(j.New)
 		}
 		r.publish(j, next, err)
+		<-r.turn
 		if next.Why == rotation.Done {
 			return
 		}

@@ -5,6 +5,7 @@ package broker
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"maps"
 	"strings"
 	"time"
 
@@ -140,6 +141,8 @@ func (b *Broker) sweep() {
 			delete(b.roles, k)
 		}
 	}
+	now := b.opts.Clock.Now()
+	maps.DeleteFunc(b.issued, func(_ string, s ipc.Session) bool { return !s.Expiration.After(now) })
 }
 
 func (b *Broker) clockOffset() time.Duration {
@@ -157,6 +160,12 @@ func (b *Broker) rename(from, to string) {
 			moved.id.accessKeyID = to
 			delete(b.sessions, id)
 			b.sessions[moved.id] = &moved
+		}
+	}
+	for id, s := range b.issued {
+		if s.SourceKeyID == from {
+			s.SourceKeyID = to
+			b.issued[id] = s
 		}
 	}
 	for k, e := range b.roles {

@@ -37,6 +37,9 @@ func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (a
 	if b.opts.Replaced != nil && b.opts.Replaced() {
 		s.Problems = append(s.Problems, b.outdated())
 	}
+	if err := b.revoked.problem(); err != nil {
+		s.Problems = append(s.Problems, *coded(err))
+	}
 	_, err := b.index.snapshot()
 	switch {
 	case err == nil:

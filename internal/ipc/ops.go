@@ -27,6 +27,7 @@ const (
 	OpNag         = "nag"         // no params → Notices: what a command is to say on its standard error
 	OpSnooze      = "snooze"      // SnoozeParams → Key
 	OpUsage       = "usage"       // UsageParams → Usage; prompts
+	OpRevoke      = "revoke"      // RevokeParams → Revoked; prompts
 	OpHolding     = "holding"     // HoldingParams → HoldingEvent each time something changes, Holding at the end
 )
 
@@ -146,6 +147,8 @@ type Key struct {
 	Region       string    `json:"region,omitempty"`
 	AddedAt      time.Time `json:"addedAt"`
 	KeyFacts
+	// Revoked is there while the key is revoked: nothing is made of it.
+	Revoked *RevokedKey `json:"revoked,omitempty"`
 }
 
 // KeyList is every stored key, sorted by profile.
