@@ -179,13 +179,18 @@ func (b *Broker) learnKey(ctx context.Context, p *plan, params ipc.IAMParams) {
 		err = fail(ipc.CodeKeyGone, "", "IAM user %s has no key %s any more", p.key.UserName, id)
 	}
 	b.facts.fresh(id)
+	made := b.lastMade(p.id)
 	uerr := b.index.update(func(s *state) error {
-		f := s.Facts[id]
+		before := s.Facts[id]
+		f := before
 		f.TriedAt, f.Error = now, nil
 		if err != nil {
 			f.Error = coded(err)
 		} else {
-			f = factsOf(id, states, now)
+			f = factsOf(id, states, now).usedSince(before, len(params.Session) == 0)
+			if f.LastUsedError == nil && made.After(f.lastUse()) {
+				f.LastUsed, f.ServiceName, f.Region = &made, "sts", p.aws.Region
+			}
 		}
 		s.setFacts(id, f, now)
 		return nil
@@ -209,6 +214,45 @@ func factsOf(accessKeyID string, states ipc.KeyStates, now time.Time) facts {
 		}
 	}
 	return f
+}
+
+// lastUse is zero for never, or when it is not known.
+func (f facts) lastUse() time.Time {
+	if f.LastUsed == nil {
+		return time.Time{}
+	}
+	return *f.LastUsed
+}
+
+// ownCall is how far from our own question about a key IAM may put the use that
+// the question was.
+const ownCall = time.Hour
+
+// usedSince keeps the last use that was known, where IAM knows less: it is hours
+// late, and a question that the key itself signed is no use of anybody's. Else
+// a key that nobody uses would be used each day.
+func (f facts) usedSince(before facts, signedItself bool) facts {
+	if f.LastUsedError != nil || before.LearntAt.IsZero() || before.LastUsedError != nil {
+		return f
+	}
+	ours := signedItself && f.ServiceName == "iam" &&
+		(f.lastUse().Sub(before.TriedAt).Abs() < ownCall || f.TriedAt.Sub(f.lastUse()) < ownCall)
+	if ours || before.lastUse().After(f.lastUse()) {
+		f.LastUsed, f.ServiceName, f.Region = before.LastUsed, before.ServiceName, before.Region
+	}
+	return f
+}
+
+// lastMade is when the session of a key that is cached was made: IAM tells of
+// that use hours later. Zero: there is none.
+func (b *Broker) lastMade(id sessionID) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.sessions[id]
+	if e == nil {
+		return time.Time{}
+	}
+	return e.wall.Add(b.clockOffset() - e.lifetime).UTC().Truncate(time.Second)
 }
 
 // setFacts keeps facts, and forgets those of keys that left the index long ago.
