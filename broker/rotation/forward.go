@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // store puts the new secret into the vault. It is in the sealed file until then.
@@ -125,10 +126,14 @@ func (m *Machine) tell(ctx context.Context, j Journal, accessKeyID string) (Jour
 	return m.step(ctx, j, next)
 }
 
+// overlap is how long after the switch a use of the old key may still be
+// broker's own: a call that was under way, and clocks that are known to a second.
+const overlap = 5 * time.Second
+
 // usedSince reports whether somebody has used a key since the index stopped
 // naming it, and the user has not been told of it. broker itself has not.
 func (j Journal) usedSince(k Key) bool {
-	return k.LastUsed != nil && k.LastUsed.After(*j.SwitchedAt) && (j.Accepted == nil || k.LastUsed.After(*j.Accepted))
+	return k.LastUsed != nil && k.LastUsed.After(j.SwitchedAt.Add(overlap)) && (j.Accepted == nil || k.LastUsed.After(*j.Accepted))
 }
 
 func (m *Machine) used(ctx context.Context, j Journal, old Key) (Journal, Next, error) {

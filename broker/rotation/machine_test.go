@@ -143,7 +143,7 @@ func TestUsedElsewhere(t *testing.T) {
 	m := creates(t, 1)
 	m.fault = func(m *model, call string) faultKind {
 		if call == "Tell" {
-			at := m.now.Add(time.Second)
+			at := m.now.Add(2 * overlap)
 			m.iam[oldKey].lastUsed = &at
 		}
 		return well
@@ -254,7 +254,7 @@ func TestSurvivorGone(t *testing.T) {
 			m.now = next.At
 		}
 	}
-	m.index = oldKey // the promise is void when somebody deletes the key: look at the old one
+	m.void = true
 	delete(m.iam, j.New)
 	for range 500 {
 		var next Next
@@ -265,6 +265,79 @@ func TestSurvivorGone(t *testing.T) {
 	}
 	if j.Problem == nil || j.Problem.Code != "key_not_valid" || !m.iam[oldKey].active {
 		t.Errorf("%+v, IAM has %v", j.Problem, m.iam)
+	}
+}
+
+// TestOwnLastUse: a call of broker's own with the old key that ended as the
+// index switched is nobody else's.
+func TestOwnLastUse(t *testing.T) {
+	m := creates(t, 1)
+	m.fault = func(m *model, call string) faultKind {
+		if call == "Tell" {
+			at := m.now.Add(time.Second)
+			m.iam[oldKey].lastUsed = &at
+		}
+		return well
+	}
+	m.plan(false)
+	if j := m.run(nobody(t)); j.State != Deleted {
+		t.Errorf("it ended %s", j.State)
+	}
+}
+
+// TestClockSetAhead: a clock that runs away is found out by the answer of IAM
+// before the old key is deleted.
+func TestClockSetAhead(t *testing.T) {
+	m := creates(t, 1)
+	j := m.plan(false)
+	machine := m.machine()
+	for j.State != Disabled {
+		var next Next
+		j, next, _ = machine.Advance(context.Background(), j)
+		if next.At.After(m.now) {
+			m.now = next.At
+		}
+	}
+	right := m.now
+	m.now = right.Add(365 * 24 * time.Hour)
+	m.fault = func(m *model, call string) faultKind {
+		if call == "ListKeys" {
+			m.now = right // the answer has a date
+		}
+		return well
+	}
+	if j, next, err := machine.Advance(context.Background(), j); err != nil || next.Why != Kept || j.State != Disabled || m.iam[oldKey] == nil {
+		t.Errorf("%s, %+v, %v, IAM has %v", j.State, next, err, m.iam)
+	}
+}
+
+// TestIndexRebuilt: an index that names the old key again after a rebuild is put
+// right before that key is taken out of use.
+func TestIndexRebuilt(t *testing.T) {
+	for _, state := range []State{Switched, Disabled} {
+		m := creates(t, 1)
+		j := m.plan(false)
+		machine := m.machine()
+		for j.State != state {
+			var next Next
+			j, next, _ = machine.Advance(context.Background(), j)
+			if next.At.After(m.now) {
+				m.now = next.At
+			}
+		}
+		m.index, m.void = oldKey, state == Disabled
+		if state == Disabled {
+			m.now = m.now.Add(machine.KeepDisabled)
+		}
+		for j.State == state {
+			var err error
+			if j, _, err = machine.Advance(context.Background(), j); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m.index != j.New {
+			t.Errorf("after %s it was %s, and the index names %s", state, j.State, m.index)
+		}
 	}
 }
 

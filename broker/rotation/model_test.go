@@ -45,6 +45,7 @@ type model struct {
 	flap    time.Duration // how long a key that is new to AWS is known now and then only
 	period  time.Duration // of now and then; 0 is never
 	calls   int
+	void    bool // somebody has deleted the key that the index names: nothing can be promised
 	skipped bool // the user went back without on_rotate, which failed
 	fault   func(m *model, call string) faultKind
 	history []string
@@ -124,6 +125,9 @@ func (m *model) call(name string, do func() error) error {
 // safe is the promise: what the index names is stored, active and known to AWS.
 func (m *model) safe(when string) {
 	m.t.Helper()
+	if m.void {
+		return
+	}
 	k, there := m.iam[m.index]
 	stored := 0
 	for _, id := range m.vault {
