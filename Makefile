@@ -4,6 +4,7 @@
 #   make test     every test, with the race detector and the coverage gates
 #   make test-stores  broker with real desktops' stores and dialogs; 400 MB of packages
 #   make fuzz     each fuzz target; FUZZTIME=60s for those of the AWS files, 5s for others
+#   make torture  1000 rotations cut short at random; SEED=, FROM=, N= see them again
 #   make test-sdks  how SDKs read the AWS files, against the real ones; Node.js is heavy
 #   make build    the four programs, into bin/
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
@@ -19,7 +20,7 @@ TAGS     := urfave_cli_no_docs
 PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-stores test-sdks fuzz bench bench-quick vet-platforms test-wine lint fmt clean
+.PHONY: build demo test test-stores test-sdks torture fuzz bench bench-quick vet-platforms test-wine lint fmt clean
 
 # Copied into place, as every installation is: what the linker has just written was
 # seen to start a tenth slower than a copy of it (docs/performance.md).
@@ -32,6 +33,7 @@ demo: build
 
 test: ; @.ci/test
 test-stores: ; @.ci/test-stores
+torture: ; @.ci/torture
 test-sdks: ; @.ci/test-sdks
 test-wine: ; @.ci/test-wine
 fuzz: ; @.ci/fuzz $(FUZZTIME)

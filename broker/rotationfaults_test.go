@@ -61,6 +61,30 @@ func TestF32ClockSetAheadKeepsTheOldKey(t *testing.T) {
 	})
 }
 
+// TestF32RestartKnowsTheClockOfAWS: a daemon that takes a rotation up asks what
+// time it is before it waits for one.
+func TestF32RestartKnowsTheClockOfAWS(t *testing.T) {
+	bubble(t, func(t *testing.T) *rig {
+		r := aged(t)
+		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
+		return r
+	}, func(t *testing.T, r *rig) {
+		r.aws.skew = 12 * time.Hour
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(23 * time.Hour)
+		synctest.Wait()
+		r.restart()
+		r.loadRotations(t.Context())
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if len(r.aws.iam.keys) != 1 {
+			t.Errorf("after 25 hours IAM has %+v", r.aws.iam.keys)
+		}
+	})
+}
+
 // TestRotationGoesOnWithAnyonesSession: a rotation that waits for a code goes
 // on as soon as its user has a session, whatever that was made for.
 func TestRotationGoesOnWithAnyonesSession(t *testing.T) {

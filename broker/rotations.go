@@ -143,6 +143,7 @@ const leastVerify = 10 * time.Second
 // run advances until the rotation or the daemon ends.
 func (r *rotator) run(ctx context.Context) {
 	failures := 0
+	r.learnTime(ctx)
 	for ctx.Err() == nil {
 		r.obey(ctx)
 		r.turn <- struct{}{}
@@ -183,6 +184,19 @@ func (r *rotator) run(ctx context.Context) {
 			return
 		}
 		r.wait(ctx, next)
+	}
+}
+
+// learnTime asks AWS what time it is: a journal that an earlier daemon has
+// left is by that clock. Whoever is out of reach now says so with the next step.
+func (r *rotator) learnTime(ctx context.Context) {
+	h := hands{r.b, r}
+	p, err := h.plan(r.state())
+	if err == nil {
+		err = r.b.reach(ctx, p)
+	}
+	if err != nil {
+		r.b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "a rotation does not know AWS's clock", slog.Any("error", err))
 	}
 }
 

@@ -24,26 +24,37 @@ func (m *Machine) back(ctx context.Context, j Journal) (Journal, Next, error) {
 
 // enable makes the old key active again.
 func (m *Machine) enable(ctx context.Context, j Journal) (Journal, Next, error) {
-	err := m.Hands.SetActive(ctx, j, j.Old, true)
-	if errors.Is(err, ErrGone) {
-		next := j
-		next.Back = false
-		return m.stop(ctx, next, &Error{
-			Kind: Refused, Code: "key_gone", Hint: "the new key serves; to finish the rotation: broker rotate " + j.Places[0].Profile + " --resume",
-			Err: fmt.Errorf("go back to key %s: IAM does not have it any more", j.Old),
-		})
-	}
-	if err != nil {
-		return m.failed(ctx, j, err)
+	if err := m.Hands.SetActive(ctx, j, j.Old, true); err != nil {
+		return m.notEnabled(ctx, j, err)
 	}
 	next := j
 	next.State, next.DisabledAt = Switched, nil
 	return m.step(ctx, j, next)
 }
 
-// switchBack makes the index name the old key when that works steadily.
+// notEnabled says what comes after an old key that could not be made active.
+func (m *Machine) notEnabled(ctx context.Context, j Journal, err error) (Journal, Next, error) {
+	if !errors.Is(err, ErrGone) {
+		return m.failed(ctx, j, err)
+	}
+	next := j
+	next.Back = false
+	return m.stop(ctx, next, &Error{
+		Kind: Refused, Code: "key_gone", Hint: "the new key serves; to finish the rotation: broker rotate " + j.Places[0].Profile + " --resume",
+		Err: fmt.Errorf("go back to key %s: IAM does not have it any more", j.Old),
+	})
+}
+
+// switchBack makes the index name the old key when that works steadily. One that
+// does not may be Inactive: the call that made it so was carried out, and nobody
+// was there to write it down.
 func (m *Machine) switchBack(ctx context.Context, j Journal) (Journal, Next, error) {
 	tried, err := m.try(ctx, j, j.Old)
+	if errors.Is(err, ErrNotYet) && tried.Streak.Count == 1 {
+		if err := m.Hands.SetActive(ctx, j, j.Old, true); err != nil {
+			return m.notEnabled(ctx, j, err)
+		}
+	}
 	switch {
 	case err != nil && !errors.Is(err, ErrNotYet):
 		return m.failed(ctx, tried, err)

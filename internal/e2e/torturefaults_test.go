@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package e2e
+
+import (
+	"testing"
+)
+
+// both is a blow that kills the daemon and the worker of a call.
+func both(op string, nth int, after bool) cut {
+	return cut{blow: blow{Op: op, Nth: nth, After: after, Daemon: true, Worker: true}}
+}
+
+// tears has a rotation cut short at each of the points, which all must be met.
+func tears(t *testing.T, cuts ...cut) {
+	t.Helper()
+	needRoot(t)
+	t.Parallel()
+	r := newRack(t)
+	for _, c := range cuts {
+		r.tear(c)
+		r.fell(c)
+	}
+}
+
+// F1: before CreateAccessKey is sent. There is no stranger, and the old key serves.
+func TestF01KilledBeforeCreateAccessKey(t *testing.T) {
+	tears(t, cut{journal: 1}, both("seal", 1, false), both("seal", 1, true))
+}
+
+// F2: IAM has made the key, and nobody has its secret: the worker died with it,
+// or the answer was lost. The key is found and deleted, and another one made.
+func TestF02KilledBeforeTheAnswer(t *testing.T) {
+	lost := both("create-key", 1, true)
+	lost.knobs = []string{"drop.CreateAccessKey=after:1"}
+	gone := cut{blow: blow{Op: "create-key", Nth: 1, After: true, Worker: true}, knobs: lost.knobs}
+	tears(t, lost, gone, both("create-key", 1, false))
+}
+
+// F3: the secret is sealed, or stored, and nothing says so yet.
+func TestF03KilledBeforeTheRecord(t *testing.T) {
+	tears(t, both("create-key", 1, true), cut{blow: blow{Op: "create-key", Nth: 1, After: true, Daemon: true}},
+		cut{blow: blow{Op: "create-key", Nth: 1, Daemon: true}}, // the worker goes on alone
+		cut{journal: 3}, both("store-key", 1, false), both("store-key", 1, true))
+}
+
+// F5: in the middle of trying the new key.
+func TestF05KilledBetweenTries(t *testing.T) {
+	tears(t, cut{journal: 4}, both("verify-key", 1, false), both("verify-key", 2, true), cut{journal: 5})
+}
+
+// F7: the index names the new key, and both are active.
+func TestF07KilledAfterTheSwitch(t *testing.T) {
+	tears(t, cut{index: 2}, cut{journal: 6}, cut{journal: 7}, cut{journal: 8}, both("set-key-status", 1, false))
+}
+
+// F8: the old key is Inactive, with or without a record of that.
+func TestF08KilledAfterTheOldKeyIsInactive(t *testing.T) {
+	tears(t, both("set-key-status", 1, true), cut{journal: 9}, both("delete-key", 1, false))
+}
+
+// F9: the user goes back, from wherever it was cut short.
+func TestF09UndoAfterAKill(t *testing.T) {
+	back := []cut{both("create-key", 1, true), both("verify-key", 2, false), both("set-key-status", 1, true), {journal: 9}}
+	for i := range back {
+		back[i].undo = true
+	}
+	tears(t, back...)
+}
+
+// F10: the old key is gone at IAM, and its item is still there.
+func TestF10KilledBeforeTheItemIsDeleted(t *testing.T) {
+	tears(t, both("delete-key", 1, true), cut{index: 4}, both("delete", 1, false), both("delete", 1, true), cut{journal: 10})
+}
