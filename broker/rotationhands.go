@@ -147,9 +147,23 @@ func (h hands) ListKeys(ctx context.Context, j rotation.Journal) ([]rotation.Key
 	err := h.iam(ctx, j, func(p ipc.IAMParams) error {
 		states, err := h.b.opts.Worker.ListKeys(ctx, p)
 		keys = keysOf(states)
-		return err
+		if err != nil {
+			return err
+		}
+		return lastUseKnown(j, states)
 	})
 	return keys, err
+}
+
+// lastUseKnown refuses to go on where nobody can tell whether something else
+// uses the key that is about to be taken out of use.
+func lastUseKnown(j rotation.Journal, states ipc.KeyStates) error {
+	for _, k := range states.Keys {
+		if k.AccessKeyID == j.Old && k.LastUsedError != nil {
+			return k.LastUsedError
+		}
+	}
+	return nil
 }
 
 // Prepare implements rotation.Hands.

@@ -5,6 +5,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -73,4 +75,45 @@ func TestF09UndoAfterAKill(t *testing.T) {
 // F10: the old key is gone at IAM, and its item is still there.
 func TestF10KilledBeforeTheItemIsDeleted(t *testing.T) {
 	tears(t, both("delete-key", 1, true), cut{index: 4}, both("delete", 1, false), both("delete", 1, true), cut{journal: 10})
+}
+
+// F24: the disk is full when a step begins, or when its answer comes: the
+// journal, the sealed file, the vault and the index are all on it.
+func TestF24DiskFullInARotation(t *testing.T) {
+	var cuts []cut
+	for _, op := range []string{"seal", "create-key", "verify-key", "set-key-status", "delete-key"} {
+		cuts = append(cuts, cut{blow: blow{Op: op, Nth: 1, Fill: "STATE"}}, cut{blow: blow{Op: op, Nth: 1, After: true, Fill: "STATE", Daemon: op == "create-key"}})
+	}
+	tears(t, cuts...)
+}
+
+// P23: at each record of the journal and of the index, the key that the index
+// names is stored, and works.
+func TestP23OneKeyWorksAtEveryInstant(t *testing.T) {
+	var cuts []cut
+	for n := 1; n <= 10; n++ {
+		cuts = append(cuts, cut{journal: n})
+	}
+	tears(t, append(cuts, cut{index: 1}, cut{index: 2}, cut{index: 3})...)
+}
+
+// TestVaultLockedInARotation: the passphrase vault is locked at any of its
+// steps. It waits, and goes on when the vault is open.
+func TestVaultLockedInARotation(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	r := &rack{world: newWorld(t), typed: true}
+	r.bin = r.wrapVault(tortured)
+	r.world.typed()
+	path := filepath.Join(r.home, ".config", "broker", "config")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, path, string(data)+"[rotation]\nverify_for = 0s\nkeep_disabled = 0s\n")
+	for _, at := range []blow{{Op: "seal"}, {Op: "create-key"}, {Op: "create-key", After: true}, {Op: "verify-key"}, {Op: "delete-key", After: true, Daemon: true}} {
+		at.Nth, at.Run = 1, []string{filepath.Join(r.bin, "broker"), "lock"}
+		r.tear(cut{blow: at})
+		r.fell(cut{blow: at})
+	}
 }
