@@ -3,12 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
+	"credbroker/internal/secret"
 )
 
 // editLock is the name, in the state directory, of the lock that keeps two
@@ -89,7 +91,33 @@ func (s *fileSource) without(path string, kind awsconfig.FileKind, keys []awscon
 		dropped = append(dropped, d)
 	}
 	data, err := heldTo(doc, kind)
+	for i, d := range dropped {
+		if d.Why == "" {
+			dropped[i].Copies = copiesOf(data, s.taken[d.Profile].SecretAccessKey)
+		}
+	}
 	return dropped, data, err
+}
+
+// copiesOf returns the numbers of the lines that hold a secret.
+func copiesOf(data []byte, key secret.String) []int {
+	var lines []int
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		for word := range bytes.FieldsFuncSeq(line, notOfKey) {
+			if secret.New(string(word)).Equal(key) {
+				lines = append(lines, n)
+				break
+			}
+		}
+	}
+	return lines
+}
+
+// notOfKey reports whether a character ends what could be a secret access key.
+func notOfKey(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '/' && r != '+'
 }
 
 // heldTo returns what a file is to hold, once the edit was held against what it
@@ -136,6 +164,9 @@ func (r *importing) dropAll(ctx context.Context) error {
 			r.say("kept %s of profile %s in %s: %s\n", d.AccessKeyID, d.Profile, d.Where, d.Why)
 		default:
 			r.say("removed %s of profile %s from %s\n", d.AccessKeyID, d.Profile, d.Where)
+			for _, line := range d.Copies {
+				r.say("  its secret stands in line %d as well, in a comment perhaps: remove that yourself, and rotate the key\n", line)
+			}
 		}
 	}
 	if err == nil && kept > 0 {

@@ -181,3 +181,17 @@ func TestDropOfABrokenFile(t *testing.T) {
 		t.Errorf("the file is\n%s", got)
 	}
 }
+
+// TestDropNamesCopies: a secret that stands in the file once more is not said to
+// be gone.
+func TestDropNamesCopies(t *testing.T) {
+	t.Parallel()
+	s, home := takenFiles(t, "", "[dev]\n"+pairText(fileKeyID, fileSecret)+"# was: "+fileSecret+"\n[old]\n;aws_secret_access_key="+fileSecret+"\n# "+fileSecret+"x\n")
+	dropped, err := s.drop(t.Context(), []string{"dev"})
+	if err != nil || len(dropped) != 1 || !slices.Equal(dropped[0].Copies, []int{2, 4}) {
+		t.Errorf("dropped %+v, %v", dropped, err)
+	}
+	if got := readHome(t, home, "credentials"); strings.Count(got, fileSecret) != 3 {
+		t.Errorf("comments went, too:\n%s", got)
+	}
+}

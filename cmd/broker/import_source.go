@@ -77,6 +77,9 @@ type droppedKey struct {
 	AccessKeyID string `json:"accessKeyId"`
 	Where       string `json:"where"`         // the file, or the store
 	Why         string `json:"why,omitempty"` // it is still there; empty: it is gone
+	// Copies are the lines of Where that hold the secret still, though no SDK
+	// reads it there: an old line in a comment.
+	Copies []int `json:"copies,omitempty"`
 }
 
 // leftAlone is why a key is none to import. That is no failure.
