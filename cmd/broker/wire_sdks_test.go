@@ -20,6 +20,7 @@ func TestWireAsksSDKs(t *testing.T) {
 		{"a dot for the blank", base + "[profile.base]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n", "base", stateRefused, "JavaScript (CDK) uses the access key"},
 		{"a second command below a value", "[profile base]\noutput = json\n  credential_process = /bin/other\n", "base", stateRefused, "/h/config:3: profile base would"},
 		{"retry_mode", "[profile base]\nretry_mode = legacy\n", "base", stateWired, "Go (Terraform) refuses it: its retry_mode"},
+		{"one quote", base + "[profile other]\noutput = \"\n", "base", stateWired, "Go (Terraform) refuses it: a value of one quote crashes it (/h/config:4)"},
 		{"plain", base, "base", stateWired, ""},
 	} {
 		for _, names := range [][]string{nil, {test.profile}} {

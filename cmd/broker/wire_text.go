@@ -84,6 +84,7 @@ func (e *wireEdit) difference() (wireResult, error) {
 // broker does not serve come last, and not all of them.
 func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 	var already []string
+	said := map[string]bool{}
 	for _, p := range result.Profiles {
 		switch {
 		case p.State == stateAlready && p.Note == "":
@@ -98,7 +99,8 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 		case p.State == stateNotWired:
 			a.printf("%s: is not wired\n", p.Profile)
 		}
-		if p.Note != "" {
+		if p.Note != "" && !said[p.Note] {
+			said[p.Note] = true // of what is wrong with a whole file once is enough
 			a.printf("  note: %s\n", p.Note)
 		}
 	}

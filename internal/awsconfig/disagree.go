@@ -94,6 +94,13 @@ func disagreementsIn(path string, data []byte, credentials bool) ([]Disagreement
 		found = append(found, s.shared(at)...)
 		found = append(found, s.properties(lines, credentials)...)
 	}
+	if _, crash := goSections(path, data); crash != (Pos{}) {
+		found = append(found, Disagreement{
+			Pos:     crash,
+			Message: "the value is one quote, at which every program on the SDK for Go crashes; other SDKs take it as it is",
+			Hint:    "remove the quote, or write its partner",
+		})
+	}
 	return append(found, twoDefaults(path, file, credentials)...), nil
 }
 

@@ -142,6 +142,9 @@ func readingCases() []readingCase {
 		{"an indented key below an empty one", dev + "s3 =\n  credential_process = x\n" + otherLine, "", "other", "other", "other"},
 		{"a setting that Go refuses", dev + ourLine + "retry_mode = legacy\n", "", "broker-dev", "refused", "broker-dev"},
 		{"windows line ends", "[profile dev]\r\nregion = eu-west-1\r\ncredential_process = DIR/other\r\n", "", "other", "other", "other"},
+		{"a value of one quote", dev + ourLine + "output = \"\n", "", "broker-dev", "refused", "broker-dev"},
+		{"a nested value of one quote", dev + ourLine + "[other]\ns3 =\n  a = '\n", "", "broker-dev", "refused", "broker-dev"},
+		{"a value of one quote, and a comment", dev + ourLine, "[other]\na = \" # b\n", "broker-dev", "refused", "broker-dev"},
 		{"junk", dev + "junk\n" + keyA, "", "refused", "KEYA", "KEYA"},
 		{"a colon", dev + "credential_process : DIR/other\n", "", "other", "other", "none"},
 	}

@@ -18,6 +18,10 @@ func TestWiredIsReadAlike(t *testing.T) {
 		"a dot for the blank":           true, // JavaScript takes that for [profile dev]
 		"an indented key below another": true, // a property to Go and JavaScript
 		"a setting that Go refuses":     true, // with the profile
+		"a value of one quote":          true, // at which Go crashes
+		"a nested value of one quote":   true,
+
+		"a value of one quote, and a comment": true,
 	}
 	for _, tc := range append(readingCases(), settingCases()...) {
 		files := tc.written(t, t.TempDir(), "/opt/bin")

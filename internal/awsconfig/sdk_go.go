@@ -17,7 +17,16 @@ import (
 // both, every other key of the credentials file is lost.
 func readAsGo(files Files, c contents) *view {
 	v := &view{profiles: map[string]Profile{}, sessions: map[string]Profile{}, inConfig: map[string]Profile{}, inCredentials: map[string]Profile{}}
-	for _, s := range goSections(files.Config, c.config) {
+	config, crash := goSections(files.Config, c.config)
+	credentials, second := goSections(files.Credentials, c.credentials)
+	if crash == (Pos{}) {
+		crash = second
+	}
+	if crash != (Pos{}) {
+		v.refused = &Error{Code: CodeConfigBroken, File: crash.File, Line: crash.Line, Message: "a value of one quote crashes it"}
+		return v
+	}
+	for _, s := range config {
 		name, isProfile := strings.CutPrefix(s.name, "profile ")
 		session, isSession := strings.CutPrefix(s.name, "sso-session ")
 		switch {
@@ -34,7 +43,7 @@ func readAsGo(files Files, c contents) *view {
 	for name, p := range v.inConfig {
 		v.profiles[name] = p
 	}
-	for _, s := range goSections(files.Credentials, c.credentials) {
+	for _, s := range credentials {
 		if strings.HasPrefix(s.name, "profile ") {
 			continue
 		}
@@ -80,11 +89,12 @@ func goMergedKeys() []string {
 	}
 }
 
-// goSections returns the sections of a file, each name once: "profile x".
-func goSections(path string, data []byte) []section {
+// goSections returns the sections of a file, each name once: "profile x"; and
+// where the reader crashes, nowhere if it does not.
+func goSections(path string, data []byte) (list []section, crash Pos) {
 	r := goReader{path: path, index: map[string]int{}, current: -1, open: -1}
 	eachLine(data, r.line)
-	return r.list
+	return r.list, r.crash
 }
 
 type goReader struct {
@@ -93,6 +103,7 @@ type goReader struct {
 	index   map[string]int
 	current int // in list; -1 before any header
 	open    int // in its properties; -1 is none
+	crash   Pos // the first value that is one quote: it takes off two
 }
 
 func (r *goReader) line(n int, text []byte) {
@@ -104,6 +115,7 @@ func (r *goReader) line(n int, text []byte) {
 	head, _, _ = bytes.Cut(head, []byte(";"))
 	head = bytes.TrimSpace(head)
 	indented := isBlank(text[0])
+	r.quote(n, text, indented)
 	switch {
 	case len(head) > 1 && head[0] == '[' && head[len(head)-1] == ']':
 		r.header(n, trim(head[1:len(head)-1]))
@@ -112,6 +124,17 @@ func (r *goReader) line(n int, text []byte) {
 		r.indented(n, bytes.TrimLeft(text, " \t"))
 	default:
 		r.property(n, text)
+	}
+}
+
+// quote looks for a value that is one quote.
+func (r *goReader) quote(n int, text []byte, indented bool) {
+	if !indented { // in an indented line a comment is part of the value
+		text = goUncommented(text)
+	}
+	_, value, ok := goProperty(text)
+	if ok && len(value) == 1 && (value[0] == '"' || value[0] == '\'') && r.crash == (Pos{}) {
+		r.crash = Pos{r.path, n}
 	}
 }
 

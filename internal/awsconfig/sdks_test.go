@@ -57,7 +57,9 @@ func goProgram(in io.Reader, out io.Writer) error {
 	seen := seenBySDK{Version: aws.SDKVersion, Login: true, Who: map[string]string{}, Detail: map[string]string{}, Settings: map[string]map[string]string{}}
 	for _, dir := range dirs {
 		name, err := goWho(dir)
-		seen.Who[dir] = name
+		if seen.Who[dir] = name; errors.Is(err, errGoCrashed) {
+			continue
+		}
 		if shared, err := config.LoadSharedConfigProfile(context.Background(), "dev", func(o *config.LoadSharedConfigOptions) {
 			o.ConfigFiles, o.CredentialsFiles = []string{filepath.Join(dir, "config")}, []string{filepath.Join(dir, "credentials")}
 		}); err == nil {
@@ -70,7 +72,15 @@ func goProgram(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(seen)
 }
 
-func goWho(dir string) (string, error) {
+// errGoCrashed is that of a panic of the SDK's: no program survives it.
+var errGoCrashed = errors.New("the SDK panicked")
+
+func goWho(dir string) (name string, err error) {
+	defer func() {
+		if recover() != nil {
+			name, err = SourceRefused, errGoCrashed
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	cfg, err := config.LoadDefaultConfig(ctx,
