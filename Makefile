@@ -10,6 +10,7 @@
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
 #   make vet-platforms  build and vet it all, tests too, for macOS and Windows
 #   make test-wine  run the Windows parts that have tests, under Wine
+#   make pictures the pictures of docs/images, from a screen that nobody sees
 #   make lint     golangci-lint, pinned below
 #
 # demo and build need Go and nothing else: no C compiler, no packages.
@@ -20,7 +21,7 @@ TAGS     := urfave_cli_no_docs
 PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-stores test-sdks torture fuzz bench bench-quick vet-platforms test-wine lint fmt clean
+.PHONY: build demo test test-stores test-sdks torture fuzz bench bench-quick vet-platforms test-wine pictures lint fmt clean
 
 # Copied into place, as every installation is: what the linker has just written was
 # seen to start a tenth slower than a copy of it (docs/performance.md).
@@ -36,6 +37,7 @@ test-stores: ; @.ci/test-stores
 torture: ; @.ci/torture
 test-sdks: ; @.ci/test-sdks
 test-wine: ; @.ci/test-wine
+pictures: ; @.ci/pictures
 fuzz: ; @.ci/fuzz $(FUZZTIME)
 
 bench: build

@@ -225,9 +225,9 @@ func TestNotice(t *testing.T) {
 	}
 }
 
-// TestNoticeWithoutButtons: the commands stand in their place, and markup is
-// escaped where there is any, and only there.
-func TestNoticeWithoutButtons(t *testing.T) {
+// TestP19NoticeIsShownAsItIs: no control characters, markup escaped where there is
+// any, and only there; and without buttons the commands stand in their place.
+func TestP19NoticeIsShownAsItIs(t *testing.T) {
 	t.Parallel()
 	note := Notice{
 		ID: "x", Title: "a <b>\nc\x1b", Body: "R&D <img src='x'>\u202e" + strings.Repeat("ä", maxBody), Instead: "broker rotate x",
