@@ -23,6 +23,30 @@ func (b *Broker) tell(ctx context.Context, n nag.Notice) {
 	}
 }
 
+// asksNowhere reports whether the rotation of a profile's key needs a code, and
+// nothing on this machine can ask for it.
+func (b *Broker) asksNowhere(profile string) bool {
+	pl, err := b.planner()
+	if err != nil {
+		return false
+	}
+	p, err := pl.ofKey(profile)
+	if err != nil || p.id.serial == "" || p.command != nil || b.opts.Dialog != nil && b.opts.Dialog.Ready() {
+		return false
+	}
+	_, there := b.quietSigner(p)
+	return !there
+}
+
+// needsCode says where the code goes that nothing can ask for.
+func needsCode(n nag.Notice) nag.Notice {
+	return nag.Notice{
+		AccessKeyID: n.AccessKeyID, Profile: n.Profile, Channel: nag.Desktop,
+		Title: "An MFA code, please", Text: "the rotation of key " + n.AccessKeyID + " of " + n.Profile + " needs one: type it in a terminal",
+		Next: "broker mfa",
+	}
+}
+
 // ended says how a rotation went that began with a notice.
 func (b *Broker) ended(n nag.Notice, rot ipc.Rotation, err error) nag.Notice {
 	out := nag.Notice{AccessKeyID: n.AccessKeyID, Profile: n.Profile, Channel: nag.Desktop}

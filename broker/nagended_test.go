@@ -151,6 +151,44 @@ func TestNoticeSaysWhyNot(t *testing.T) {
 	}
 }
 
+// TestNoticeWithoutADialog: where nothing can ask for the code, a notice says
+// where it goes; the last one says how it ended.
+func TestNoticeWithoutADialog(t *testing.T) {
+	bubble(t, overdue, func(t *testing.T, r *rig) {
+		r.opts.Dialog = nil
+		r.restart()
+		r.nag(t.Context())
+		synctest.Wait()
+		r.notices().press <- ActionRotate
+		synctest.Wait()
+		if n, count := r.notices().last(); count != 2 || n.Next != "broker mfa" || n.Level != nag.None {
+			t.Fatalf("%d notices: %+v", count, n)
+		}
+		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Code: r.aws.code(annMFA, 0)})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n, count := r.notices().last(); count != 3 || n.Title != "AWS key of dev is replaced" {
+			t.Errorf("%d notices: %+v", count, n)
+		}
+	})
+	bubble(t, overdue, func(t *testing.T, r *rig) { // with a session, none is needed
+		r.opts.Dialog = nil
+		r.restart()
+		c := r.helper("dev")
+		synctest.Wait()
+		do[ipc.MFAResult](r, ipc.OpMFA, ipc.MFAParams{Code: r.aws.code(annMFA, 0)})
+		c.document(t)
+		r.nag(t.Context())
+		synctest.Wait()
+		r.notices().press <- ActionRotate
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n, count := r.notices().last(); count != 2 || n.Title != "AWS key of dev is replaced" {
+			t.Errorf("%d notices: %+v", count, n)
+		}
+	})
+}
+
 // TestNoticeSnoozes: for a week nothing is said, on the desktop or elsewhere.
 func TestNoticeSnoozes(t *testing.T) {
 	bubble(t, overdue, func(t *testing.T, r *rig) {

@@ -173,6 +173,9 @@ func (b *Broker) rotateUnasked(ctx context.Context, n nag.Notice) (ipc.Rotation,
 	}
 	defer rot.watchedBy(nil)
 	rot.wake()
+	if b.asksNowhere(n.Profile) {
+		b.tasks.start(ctx, func(ctx context.Context) { b.tell(ctx, needsCode(n)) })
+	}
 	return rot.follow(ctx, unheard{})
 }
 
