@@ -126,7 +126,7 @@ func TestOwnUse(t *testing.T) {
 		return r
 	}
 	bubble(t, alone, func(t *testing.T, r *rig) {
-		for day := range 51 {
+		for day := range 50 {
 			asked := r.clock.Now().Add(10 * time.Minute) // as IAM rounds it
 			if got := r.key("dev").Level == ipc.LevelUnused; got {
 				t.Fatalf("unused on day %d", day)
