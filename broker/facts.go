@@ -124,6 +124,11 @@ func (b *Broker) learnFacts(ctx context.Context) {
 		if asked[id] || pl.keys[profile].UserName == "" || !all.Facts[id].due(now) && !b.facts.isStale(id) {
 			continue
 		}
+		// A question that the old key of a rotation signs would look like a use
+		// by somebody else.
+		if b.rotating(id) != nil && pl.keys[profile].SerialNumber == "" {
+			continue
+		}
 		p, err := pl.ofKey(profile)
 		if err != nil {
 			continue

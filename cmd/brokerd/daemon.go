@@ -138,6 +138,7 @@ func (d *daemon) newBroker(uid int) (*broker.Broker, error) {
 			return append(environ, d.notifier.pressed.environ()...)
 		}),
 		Notifier: d.notifier,
+		Zone:     zoneNow,
 		Replaced: d.program.replaced,
 		Worker:   newWorker(sibling("broker-vault"), d.places.Home, bus, calls, d.log),
 		STS:      awsSTS{calls},
