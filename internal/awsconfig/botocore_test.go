@@ -37,12 +37,21 @@ type pythonSays struct {
 }
 
 // pythons returns the interpreters at hand that have botocore: the first one,
-// and Debian's.
+// and Debian's, unless they are the same.
 func pythons(t *testing.T) []string {
 	t.Helper()
 	probe := "try:\n import botocore\nexcept ImportError:\n import awscli.botocore\n"
-	var found []string
+	var found, files []string
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		file, err := filepath.EvalSymlinks(path)
+		if err != nil || slices.Contains(files, file) {
+			continue
+		}
+		files = append(files, file)
 		if exec.CommandContext(t.Context(), name, "-c", probe).Run() == nil {
 			found = append(found, name)
 		}

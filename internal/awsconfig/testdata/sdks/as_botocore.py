@@ -44,11 +44,15 @@ def answer_sts(request, **kwargs):
         "</Credentials></AssumeRoleResult></AssumeRoleResponse>"))
 
 
+# What botocore knows of services is read once, instead of for each directory.
+LOADER = session.Session().get_component("data_loader")
+
 
 def who(directory):
     os.environ["AWS_CONFIG_FILE"] = os.path.join(directory, "config")
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.path.join(directory, "credentials")
     s = session.Session(profile="dev")
+    s.register_component("data_loader", LOADER)
     try:
         s.register("before-send.sts.AssumeRole", answer_sts)
         roles = s.get_component("credential_provider").get_provider("assume-role")
