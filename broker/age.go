@@ -91,6 +91,9 @@ func (b *Broker) nagKeys(v *view, s *state) map[string]nag.Key {
 	all := map[string]nag.Key{}
 	for _, profile := range slices.Sorted(maps.Keys(s.Keys)) {
 		r := s.Keys[profile]
+		if b.notRevoked(profile, r.AccessKeyID) != nil {
+			continue // it is out of use already
+		}
 		f := s.Facts[r.AccessKeyID]
 		k, seen := all[r.AccessKeyID]
 		if !seen {

@@ -110,7 +110,7 @@ func (a *app) cli(commands []*cli.Command) *cli.App {
 // commands is the table of commands, in the order in which a user meets them.
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
-		newInitCommand(a), newAddCommand(a), newImportCommand(a), newRemoveCommand(a), newListCommand(a), newUsageCommand(a), newRotateCommand(a), newSnoozeCommand(a),
+		newInitCommand(a), newAddCommand(a), newImportCommand(a), newRemoveCommand(a), newListCommand(a), newUsageCommand(a), newRotateCommand(a), newRevokeCommand(a), newPanicCommand(a), newSnoozeCommand(a),
 		newWireCommand(a), newUnwireCommand(a),
 		newExecCommand(a), newExportCommand(a), newMFACommand(a), newStatusCommand(a), newExplainCommand(a),
 		newLockCommand(a), newUnlockCommand(a), newRecoverCommand(a),

@@ -57,6 +57,7 @@ func (a *app) list(ctx context.Context, due, asJSON bool) error {
 		return nil
 	}
 	a.printKeys(list.Keys)
+	a.printRevokedKeys(list.Keys)
 	a.printNext(list.Keys)
 	return nil
 }

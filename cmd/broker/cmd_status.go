@@ -82,6 +82,7 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 	if len(s.Keys) > 0 {
 		a.printf("\n")
 		a.printKeys(s.Keys)
+		a.printRevokedKeys(s.Keys)
 	}
 	if len(s.Sessions) > 0 {
 		a.printf("\n")
