@@ -227,6 +227,10 @@ func (b *Broker) opHolding(ctx context.Context, _ ipc.Request, c conversation) (
 	if err := c.Event(ipc.HoldingEvent{Accepted: true}); err != nil {
 		return nil, err
 	}
+	b.tasks.start(ctx, func(ctx context.Context) { // what has waited for the vault
+		b.wakeRotations()
+		b.deleteDoomed(ctx)
+	})
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
