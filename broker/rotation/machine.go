@@ -148,6 +148,9 @@ func (m *Machine) failed(ctx context.Context, j Journal, err error) (Journal, Ne
 func (m *Machine) stop(ctx context.Context, j Journal, err error) (Journal, Next, error) {
 	next := j
 	next.Problem = m.problem(err)
+	if next.Problem.Hint == "" {
+		next.Problem.Hint = "a key that works is stored; when that is put right: broker rotate " + j.Places[0].Profile + " --resume"
+	}
 	saved, serr := m.save(ctx, j, next)
 	if serr != nil {
 		return saved, m.later(), errors.Join(err, serr)
