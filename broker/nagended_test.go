@@ -21,9 +21,15 @@ type pressedDesktop struct {
 
 	mu    sync.Mutex
 	shown []nag.Notice
+	asked int // whether it is ready
 }
 
-func (d *pressedDesktop) Ready() bool { return true }
+func (d *pressedDesktop) Ready() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+	return true
+}
 
 func (d *pressedDesktop) Notify(ctx context.Context, n nag.Notice) (string, error) {
 	d.mu.Lock()
@@ -185,6 +191,24 @@ func TestNoticeWithoutADialog(t *testing.T) {
 		synctest.Wait()
 		if n, count := r.notices().last(); count != 2 || n.Title != "AWS key of dev is replaced" {
 			t.Errorf("%d notices: %+v", count, n)
+		}
+	})
+}
+
+// TestDesktopIsLeftAlone: with nothing to say, its bus is not called each minute.
+func TestDesktopIsLeftAlone(t *testing.T) {
+	bubble(t, overdue, func(t *testing.T, r *rig) {
+		r.clock.move(-96*24*time.Hour, 0) // the key is young
+		r.nag(t.Context())
+		synctest.Wait()
+		if d := r.notices(); d.asked != 0 || len(d.shown) != 0 {
+			t.Errorf("asked %d times, shown %+v", d.asked, d.shown)
+		}
+		r.clock.move(96*24*time.Hour, 0)
+		r.nag(t.Context())
+		synctest.Wait()
+		if d := r.notices(); d.asked != 1 || len(d.shown) != 1 {
+			t.Errorf("asked %d times, shown %+v", d.asked, d.shown)
 		}
 	})
 }

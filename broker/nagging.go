@@ -38,20 +38,12 @@ type nagState struct {
 // decide returns what to say on a channel now, and has it count as said: a
 // crash costs a notice, and never makes a second one.
 func (b *Broker) decide(v *view, c nag.Channel, notices *[]nag.Notice) error {
-	if !v.settled || !slices.Contains(v.settings.Nag.Channels, string(c)) {
-		return nil
-	}
 	b.nags.deciding.Lock()
 	defer b.nags.deciding.Unlock()
-	s, err := b.index.whole()
-	if err != nil {
-		return err
-	}
 	now := b.localNow()
-	keys := slices.Collect(maps.Values(b.nagKeys(v, s)))
-	found := v.policy().Decide(keys, s.Marks, now, c)
-	if len(found) == 0 {
-		return nil
+	found, err := b.find(v, c, now)
+	if err != nil || len(found) == 0 {
+		return err
 	}
 	err = b.index.update(func(s *state) error {
 		for _, n := range found {
@@ -65,6 +57,18 @@ func (b *Broker) decide(v *view, c nag.Channel, notices *[]nag.Notice) error {
 	return err
 }
 
+// find returns what there is to say on a channel at a time.
+func (b *Broker) find(v *view, c nag.Channel, now time.Time) ([]nag.Notice, error) {
+	if !v.settled || !slices.Contains(v.settings.Nag.Channels, string(c)) {
+		return nil, nil
+	}
+	s, err := b.index.whole()
+	if err != nil {
+		return nil, err
+	}
+	return v.policy().Decide(slices.Collect(maps.Values(b.nagKeys(v, s))), s.Marks, now, c), nil
+}
+
 func (s *state) mark(accessKeyID string, m nag.Mark) {
 	if s.Marks == nil {
 		s.Marks = nag.Memory{}
@@ -74,12 +78,15 @@ func (s *state) mark(accessKeyID string, m nag.Mark) {
 
 // nag shows a notice on the desktop if one is due, and nobody has one to look at.
 func (b *Broker) nag(ctx context.Context) {
-	n := b.opts.Notifier
-	if n == nil || !b.mayShow() || !n.Ready() {
+	n, v := b.opts.Notifier, b.files.current()
+	if n == nil || !b.mayShow() {
 		return
 	}
+	if due, err := b.find(v, nag.Desktop, b.localNow()); err != nil || len(due) == 0 || !n.Ready() {
+		return // a desktop is asked only if there is something to say
+	}
 	var notices []nag.Notice
-	if err := b.decide(b.files.current(), nag.Desktop, &notices); err != nil {
+	if err := b.decide(v, nag.Desktop, &notices); err != nil {
 		b.opts.Log.LogAttrs(ctx, slog.LevelDebug, "nobody is told of keys that are due", slog.Any("error", err))
 	}
 	if len(notices) == 0 {
