@@ -145,8 +145,8 @@ func TestNagActions(t *testing.T) {
 		r.prime("dev")
 		r.tick()
 		time.Sleep(time.Hour)
-		synctest.Wait()
-		if k := r.key("dev"); d.count() != 2 || k.AccessKeyID == annKey || k.SnoozedUntil != nil {
+		synctest.Wait() // the third notice says how it went
+		if k := r.key("dev"); d.count() != 3 || k.AccessKeyID == annKey || k.SnoozedUntil != nil {
 			t.Errorf("after Rotate: %d notices, %+v", d.count(), k)
 		}
 	})
