@@ -80,7 +80,7 @@ func factNotes(keys []ipc.Key) []string {
 		case k.FactsError != nil:
 			notes = append(notes, fmt.Sprintf("%s: as IAM told on %s, and not since: %s", k.Profile, day(*k.LearntAt), k.FactsError.Message))
 		case k.LearntAt == nil:
-			notes = append(notes, k.Profile+": age since broker add; IAM is asked once there is a session")
+			notes = append(notes, k.Profile+": age since broker add, until a session lets IAM be asked")
 		case k.LastUsedError != nil:
 			notes = append(notes, fmt.Sprintf("%s: IAM does not tell the last use: %s", k.Profile, k.LastUsedError.Message))
 		}
