@@ -37,8 +37,8 @@ func newSDKCheck(files awsconfig.Files, old, edited awsText) sdkCheck {
 
 // judge refuses a wired profile that an SDK would not ask broker for, or would
 // ask for in the name of another one. What was so before is noted: the line is
-// there already, or the SDK refuses the profile whatever wire does. own is the
-// profile before the edit.
+// there already, or the SDK got nothing out of the profile before, either. own
+// is the profile before the edit.
 func (c sdkCheck) judge(t *wiredProfile, own awsconfig.Profile) error {
 	t.Note = ""
 	if lured, ok := c.lured[t.Profile]; ok {
@@ -61,7 +61,8 @@ func (c sdkCheck) judge(t *wiredProfile, own awsconfig.Profile) error {
 			is.Pos = awsconfig.Pos{}
 		}
 		text := is.Text(awsconfig.Pos.String)
-		if t.fresh && (!same || is.Source != awsconfig.SourceRefused) {
+		nothing := is.Source == awsconfig.SourceRefused || is.Source == awsconfig.SourceNone
+		if t.fresh && (!same || !nothing) {
 			return sdkRefusal(own, is.SDK, is, text)
 		}
 		t.Note = is.SDK.Programs() + " " + text

@@ -16,7 +16,8 @@ func TestWireAsksSDKs(t *testing.T) {
 		name, config, profile, state, text string
 	}{
 		{"comment glued to a header", "[profile other]\noutput = json\n[profile base]# x\nregion = eu-west-1\n", "base", stateRefused, "/h/config:3: profile base would not be from broker everywhere: with broker's line in it, JavaScript (CDK) takes broker's line for one of another profile"},
-		{"nothing before that header", "[profile base]# x\nregion = eu-west-1\n", "base", stateRefused, "JavaScript (CDK) finds no credentials"},
+		{"nothing before that header", "[profile base]# x\nregion = eu-west-1\n", "base", stateWired, "JavaScript (CDK) finds no credentials"},
+		{"two blanks in a header", "[profile  base]\nregion = eu-west-1\n", "base", stateWired, "JavaScript (CDK) finds no credentials"},
 		{"a dot for the blank", base + "[profile.base]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n", "base", stateRefused, "JavaScript (CDK) uses the access key"},
 		{"a second command below a value", "[profile base]\noutput = json\n  credential_process = /bin/other\n", "base", stateRefused, "/h/config:3: profile base would"},
 		{"retry_mode", "[profile base]\nretry_mode = legacy\n", "base", stateWired, "Go (Terraform) refuses it: its retry_mode"},
