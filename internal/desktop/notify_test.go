@@ -323,9 +323,17 @@ func TestF49ForgedSignals(t *testing.T) {
 		s.emit("ActionInvoked", got.number+1+uint32(i), "rotate")
 	}
 	for _, values := range [][]any{
-		{got.number}, {}, {"rotate", got.number}, {got.number, "rotate", "x"}, {int32(got.number), "rotate"},
-		{got.number, uint32(1)}, {got.number, "default"}, {got.number, ""}, {got.number, "ROTATE"},
-		{got.number, []string{"rotate"}}, {got.number, dbus.MakeVariant("rotate")},
+		{got.number},
+		{},
+		{"rotate", got.number},
+		{got.number, "rotate", "x"},
+		{int32(got.number), "rotate"},
+		{got.number, uint32(1)},
+		{got.number, "default"},
+		{got.number, ""},
+		{got.number, "ROTATE"},
+		{got.number, []string{"rotate"}},
+		{got.number, dbus.MakeVariant("rotate")},
 	} {
 		s.emit("ActionInvoked", values...)
 	}
