@@ -63,6 +63,8 @@ func (b *Broker) operation(name string) (operation, bool) {
 		return b.opRestore, true
 	case ipc.OpRotate:
 		return b.opRotate, true
+	case ipc.OpCreate:
+		return b.opCreate, true
 	case ipc.OpUsage:
 		return b.opUsage, true
 	case ipc.OpRevoke:

@@ -127,6 +127,7 @@ func TestP13LockedServesNothing(t *testing.T) {
 				Profile: "dev", Item: item, AccessKeyID: annKey, KeyDetails: ipc.KeyDetails{AccountID: account, ARN: annARN, SerialNumber: annMFA},
 			}}}, goesOn},
 			ipc.OpRotate:  {ipc.RotateParams{Profile: "dev"}, ipc.CodeKeychainLocked},
+			ipc.OpCreate:  {ipc.CreateParams{Profile: "new", Using: "dev"}, ipc.CodeKeychainLocked},
 			ipc.OpUsage:   {ipc.UsageParams{Profile: "dev"}, ipc.CodeKeychainLocked},
 			ipc.OpRevoke:  {ipc.RevokeParams{Profile: "dev"}, goesOn}, // what is not done at AWS it says of the key
 			ipc.OpLock:    {ipc.LockParams{}, goesOn},

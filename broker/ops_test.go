@@ -22,14 +22,14 @@ func operations() map[string]any {
 	return map[string]any{
 		ipc.OpHello: ipc.Hello{}, ipc.OpMFA: ipc.MFAResult{}, ipc.OpStatus: ipc.Status{}, ipc.OpList: ipc.KeyList{},
 		ipc.OpServes: ipc.Serves{}, ipc.OpReserve: ipc.Reservation{}, ipc.OpAdopt: ipc.Key{}, ipc.OpRemove: ipc.Key{},
-		ipc.OpRestore: ipc.KeyList{}, ipc.OpExplain: ipc.Explanation{}, ipc.OpLock: ipc.LockResult{}, ipc.OpUsage: ipc.Usage{}, ipc.OpRotate: ipc.Rotation{}, ipc.OpRevoke: ipc.Revoked{}, ipc.OpHolding: ipc.Holding{}, ipc.OpNag: ipc.Notices{}, ipc.OpSnooze: ipc.Key{}, ipc.OpCredentials: nil, // the document: temporary credentials
+		ipc.OpRestore: ipc.KeyList{}, ipc.OpExplain: ipc.Explanation{}, ipc.OpLock: ipc.LockResult{}, ipc.OpCreate: ipc.Rotation{}, ipc.OpUsage: ipc.Usage{}, ipc.OpRotate: ipc.Rotation{}, ipc.OpRevoke: ipc.Revoked{}, ipc.OpHolding: ipc.Holding{}, ipc.OpNag: ipc.Notices{}, ipc.OpSnooze: ipc.Key{}, ipc.OpCredentials: nil, // the document: temporary credentials
 	}
 }
 
 // TestP18NoAnswerHasAPlaceForASecret: no type that an operation answers with,
 // nor one that it reads, holds a secret or a field that is named like one.
 func TestP18NoAnswerHasAPlaceForASecret(t *testing.T) {
-	types := []any{ipc.CredentialsParams{}, ipc.MFAParams{}, ipc.ReserveParams{}, ipc.AdoptParams{}, ipc.RemoveParams{}, ipc.RestoreParams{}, ipc.ExplainParams{}, ipc.LockParams{}, ipc.RotateParams{}, ipc.RevokeParams{}, ipc.RotationPlan{}, ipc.UsageParams{}, ipc.HoldingParams{}, ipc.SnoozeParams{}, ipc.HoldingEvent{}, state{}}
+	types := []any{ipc.CredentialsParams{}, ipc.MFAParams{}, ipc.ReserveParams{}, ipc.AdoptParams{}, ipc.RemoveParams{}, ipc.RestoreParams{}, ipc.ExplainParams{}, ipc.LockParams{}, ipc.RotateParams{}, ipc.RevokeParams{}, ipc.RotationPlan{}, ipc.UsageParams{}, ipc.CreateParams{}, ipc.HoldingParams{}, ipc.SnoozeParams{}, ipc.HoldingEvent{}, state{}}
 	for _, v := range operations() {
 		if v != nil {
 			types = append(types, v)

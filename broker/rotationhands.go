@@ -51,6 +51,9 @@ func (h hands) plan(j rotation.Journal) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.Creating() {
+		return pl.ofKey(j.Maker.Using)
+	}
 	return pl.ofKey(j.Places[0].Profile)
 }
 
@@ -109,10 +112,10 @@ func (h hands) session(ctx context.Context, p *plan) (*entry, error) {
 		return e, nil
 	}
 	h.b.rotations.mu.Lock()
-	asker := h.r.asker
+	asker, j := h.r.asker, h.r.journal
 	h.b.rotations.mu.Unlock()
 	if asker == nil {
-		return nil, fail(ipc.CodeMFARequired, "give a code: broker rotate "+p.profile+" --resume",
+		return nil, fail(ipc.CodeMFARequired, "give a code: "+j.ResumeCommand(),
 			"the rotation of key %s waits for a session with an MFA code", p.key.AccessKeyID)
 	}
 	p.want.insists = true
@@ -190,6 +193,9 @@ func placesOf(j rotation.Journal) []ipc.KeyPlace {
 
 // choice is what the user said of MFA, which the new key inherits.
 func (h hands) choice(j rotation.Journal) ipc.MFAChoice {
+	if m := j.Maker; m != nil {
+		return ipc.MFAChoice{SerialNumber: m.SerialNumber, NoMFA: m.NoMFA}
+	}
 	keys, err := h.b.index.snapshot()
 	if err != nil {
 		return ipc.MFAChoice{}
@@ -285,6 +291,9 @@ func (h hands) Switch(ctx context.Context, j rotation.Journal, accessKeyID strin
 	if h.named(j, accessKeyID) {
 		return nil
 	}
+	if j.Creating() {
+		return h.enter(ctx, j)
+	}
 	from := j.Old
 	if accessKeyID == j.Old {
 		from = j.New
@@ -364,13 +373,13 @@ func (h hands) Forget(ctx context.Context, j rotation.Journal, items []string) e
 			}
 		}
 		for _, item := range items {
-			d := doomed{j.Places[0].Profile, j.Old, item}
+			d := doomed{j.Places[0].Profile, firstOf(j.Old, j.New, impossibleKey), item} // of a seal it says nothing
 			for _, p := range j.Places {
 				switch item {
 				case p.OldItem:
 					d = doomed{p.Profile, j.Old, item}
 				case p.NewItem:
-					d = doomed{p.Profile, firstOf(j.New, j.Old), item}
+					d = doomed{p.Profile, firstOf(j.New, j.Old, impossibleKey), item}
 				}
 			}
 			s.spare(item)

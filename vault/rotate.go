@@ -246,7 +246,7 @@ func (w *Worker) verifyKey(ctx context.Context, p ipc.VerifyKeyParams) (any, err
 	if err != nil {
 		return nil, err
 	}
-	if id.ARN != p.ARN {
+	if p.ARN != "" && id.ARN != p.ARN {
 		return nil, &ipc.Error{
 			Code: ipc.CodeKeyInvalid, Message: fmt.Sprintf("key %s belongs to %s, and must be one of %s", p.AccessKeyID, id.ARN, p.ARN),
 		}

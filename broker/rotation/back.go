@@ -79,6 +79,9 @@ func (m *Machine) switchBack(ctx context.Context, j Journal) (Journal, Next, err
 // discard deletes the new key. The index does not name it, unless a switch was
 // carried out and not written down: so it is told again.
 func (m *Machine) discard(ctx context.Context, j Journal) (Journal, Next, error) {
+	if j.Creating() {
+		return m.unmake(ctx, j)
+	}
 	if j.SwitchedAt != nil && !j.Told {
 		return m.tell(ctx, j, j.Old)
 	}

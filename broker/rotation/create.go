@@ -81,6 +81,9 @@ func (m *Machine) abort(ctx context.Context, j Journal, err error) (Journal, Nex
 // Free reports why the keys of j's user are not in a state to be rotated: the
 // old one must be there and active, and the second place free.
 func Free(j Journal, keys []Key) error {
+	if j.Creating() {
+		return j.room(keys)
+	}
 	old, there := find(keys, j.Old)
 	if !there {
 		return &Error{
@@ -156,9 +159,9 @@ func (m *Machine) look(ctx context.Context, j Journal) (Journal, Next, error) {
 	case len(strangers) > 1 || !m.ours(j, keys, strangers[0]):
 		return m.stop(ctx, j, &Error{
 			Kind: Refused, Code: "key_unexplained",
-			Hint: "find out whose it is; delete it in IAM if nobody uses it, then: broker rotate " + j.Places[0].Profile + " --resume",
-			Err: fmt.Errorf("rotate key %s: the answer of IAM was lost, and user %s has a key that may be somebody else's: %s",
-				j.Old, j.UserName, strangers[0].describe()),
+			Hint: "find out whose it is; delete it in IAM if nobody uses it, then: " + j.ResumeCommand(),
+			Err: fmt.Errorf("%s: the answer of IAM was lost, and user %s has a key that may be somebody else's: %s",
+				j.what(), j.UserName, strangers[0].describe()),
 		})
 	}
 	if err := m.Hands.DeleteKey(ctx, j, strangers[0].AccessKeyID); err != nil && !errors.Is(err, ErrGone) {
@@ -172,7 +175,7 @@ func (m *Machine) look(ctx context.Context, j Journal) (Journal, Next, error) {
 func (m *Machine) ours(j Journal, keys []Key, k Key) bool {
 	old, there := find(keys, j.Old)
 	made := k.CreateDate.Sub(*j.Sent)
-	return there && old.Active && k.LastUsed == nil && made > -window && made < window
+	return (j.Creating() || there && old.Active) && k.LastUsed == nil && made > -window && made < window
 }
 
 // nothingMade goes back to before the announcement.
@@ -182,8 +185,8 @@ func (m *Machine) nothingMade(ctx context.Context, j Journal) (Journal, Next, er
 		return m.end(ctx, j, Undone, j.newItems(), j.Cause)
 	case j.Attempts >= attempts:
 		return m.end(ctx, j, Aborted, j.newItems(), m.problem(&Error{
-			Kind: Refused, Code: "aws_unreachable", Hint: "nothing has changed; try again: broker rotate " + j.Places[0].Profile,
-			Err: fmt.Errorf("rotate key %s: IAM was asked for a new key %d times, and no answer came", j.Old, j.Attempts),
+			Kind: Refused, Code: "aws_unreachable", Hint: "nothing has changed; try again: " + j.again(),
+			Err: fmt.Errorf("%s: IAM was asked for a new key %d times, and no answer came", j.what(), j.Attempts),
 		}))
 	}
 	next := j

@@ -30,8 +30,8 @@ func (m *Machine) verify(ctx context.Context, j Journal) (Journal, Next, error) 
 		return m.step(ctx, j, next)
 	case errors.Is(err, ErrNotYet) && m.Hands.Now().Sub(*j.StoredAt) > patience:
 		return m.turn(ctx, j, &Error{
-			Kind: Refused, Code: "key_not_valid", Hint: "the old key goes on serving; try again later: broker rotate " + j.Places[0].Profile,
-			Err: fmt.Errorf("rotate key %s: AWS does not accept the new key %s after %v", j.Old, j.New, patience),
+			Kind: Refused, Code: "key_not_valid", Hint: "what served before goes on serving; try again later: " + j.again(),
+			Err: fmt.Errorf("%s: AWS does not accept the new key %s after %v", j.what(), j.New, patience),
 		})
 	case errors.Is(err, ErrMismatch):
 		return m.turn(ctx, j, err)

@@ -15,7 +15,7 @@ import (
 // done.
 type State string
 
-// The states, in their order. Aborted, Undone and Deleted are ends: nothing is
+// The states, in their order. Aborted, Undone, Added and Deleted are ends: nothing is
 // left to do but to forget the journal.
 const (
 	Planned  State = "planned"  // nothing is changed anywhere
@@ -27,15 +27,16 @@ const (
 	Deleted  State = "deleted"  // the old one is gone, at IAM and in the vault
 	Aborted  State = "aborted"  // no new key was made, or it is gone again
 	Undone   State = "undone"   // the user took the rotation back
+	Added    State = "added"    // of a creation: the index names the new key
 )
 
 // States returns all states in their order.
 func States() []State {
-	return []State{Planned, Created, Stored, Verified, Switched, Disabled, Deleted, Aborted, Undone}
+	return []State{Planned, Created, Stored, Verified, Switched, Disabled, Deleted, Aborted, Undone, Added}
 }
 
 // Ended reports whether nothing is left to do.
-func (s State) Ended() bool { return s == Deleted || s == Aborted || s == Undone }
+func (s State) Ended() bool { return s == Deleted || s == Aborted || s == Undone || s == Added }
 
 // journalVersion is the version of a Journal's JSON.
 const journalVersion = 1
@@ -49,9 +50,11 @@ type Journal struct {
 	UserName  string `json:"userName"`
 	AccountID string `json:"accountId"`
 	ARN       string `json:"arn"` // of the user: what both keys must answer
+	// Maker is there for a creation, which has no Old.
+	Maker *Maker `json:"maker,omitempty"`
 	// Old is the access key ID that is replaced, New the one that replaces it;
 	// New is empty until it is known.
-	Old string `json:"old"`
+	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
 	// Places are the profiles that have the key. Never empty.
 	Places []Place `json:"places"`
@@ -98,7 +101,7 @@ type Journal struct {
 // the old one and the new one.
 type Place struct {
 	Profile string `json:"profile"`
-	OldItem string `json:"oldItem"`
+	OldItem string `json:"oldItem,omitempty"` // of a creation: empty
 	NewItem string `json:"newItem"`
 }
 
@@ -154,11 +157,11 @@ func (j Journal) check() error {
 		wrong = "its state"
 	case !idShape.MatchString(j.ID) || !itemShape.MatchString(j.Seal):
 		wrong = "its name"
-	case !keyShape.MatchString(j.Old) || j.New != "" && !keyShape.MatchString(j.New) || j.New == j.Old:
+	case j.Creating() != (j.Old == "") || j.Old != "" && !keyShape.MatchString(j.Old) || j.New != "" && !keyShape.MatchString(j.New) || j.New == j.Old && j.New != "":
 		wrong = "its keys"
-	case j.New == "" && slices.Contains([]State{Created, Stored, Verified, Switched, Disabled, Deleted}, j.State):
+	case j.New == "" && slices.Contains([]State{Created, Stored, Verified, Switched, Disabled, Deleted, Added}, j.State):
 		wrong = "its new key"
-	case len(j.Places) == 0 || slices.ContainsFunc(j.Places, func(p Place) bool { return !p.valid() }):
+	case len(j.Places) == 0 || slices.ContainsFunc(j.Places, func(p Place) bool { return !p.valid() || j.Creating() != (p.OldItem == "") }):
 		wrong = "its places"
 	case j.State == Disabled && j.DisabledAt == nil, j.State == Switched && j.SwitchedAt == nil:
 		wrong = "its times"
@@ -169,7 +172,7 @@ func (j Journal) check() error {
 }
 
 func (p Place) valid() bool {
-	return p.Profile != "" && itemShape.MatchString(p.OldItem) && itemShape.MatchString(p.NewItem) && p.OldItem != p.NewItem
+	return p.Profile != "" && (p.OldItem == "" || itemShape.MatchString(p.OldItem)) && itemShape.MatchString(p.NewItem) && p.OldItem != p.NewItem
 }
 
 // Profiles returns the profiles that have the key.
@@ -188,11 +191,14 @@ func (j Journal) Items() []string {
 	for _, p := range j.Places {
 		items = append(items, p.OldItem, p.NewItem)
 	}
-	return items
+	return slices.DeleteFunc(items, func(item string) bool { return item == "" })
 }
 
 // Steps says how many of the steps are done, for progress: of total ones.
 func (j Journal) Steps() (done, total int) {
 	forward := []State{Planned, Created, Stored, Verified, Switched, Disabled, Deleted}
+	if j.Creating() {
+		forward = []State{Planned, Created, Stored, Verified, Added}
+	}
 	return max(slices.Index(forward, j.State), 0), len(forward) - 1
 }

@@ -74,6 +74,9 @@ func (m *Machine) Advance(ctx context.Context, j Journal) (Journal, Next, error)
 	case Stored:
 		return m.verify(ctx, j)
 	case Verified:
+		if j.Creating() {
+			return m.added(ctx, j)
+		}
 		return m.switchOver(ctx, j)
 	case Switched:
 		return m.disable(ctx, j)

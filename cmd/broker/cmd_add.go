@@ -17,7 +17,9 @@ import (
 type addOptions struct {
 	profile   string
 	csv       string // path of a key file
-	user      string // row of the key file
+	user      string // row of the key file, or whose key is made
+	create    bool
+	using     string // the profile that asks IAM for a key
 	stdin     bool
 	fromEnv   bool
 	mfaSerial string
@@ -32,18 +34,27 @@ func newAddCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "add",
 		Usage:     "store a long-lived access key",
-		UsageText: "broker add PROFILE [--csv FILE [--user NAME] | --stdin | --from-env]\n                   [--mfa-serial ARN | --no-mfa] [--replace] [--wire] [--no-verify]\n                   [--json]",
+		UsageText: "broker add PROFILE [--csv FILE [--user NAME] | --stdin | --from-env\n                   | --create [--using PROFILE] [--user NAME]]\n                   [--mfa-serial ARN | --no-mfa] [--replace] [--wire] [--no-verify]\n                   [--json]",
 		Description: about(`Asks for the key on the terminal, or reads it from the console's CSV file, from
 standard input (access key ID, newline, secret) or from AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY. AWS is asked whose key it is before it is stored, and
 which MFA devices its user has. With --wire the profile is sent to broker in the
-same run, as broker wire does; the key stays stored if that fails.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),
+same run, as broker wire does; the key stays stored if that fails.
+
+With --create IAM makes a new key, and its secret goes straight into the vault.
+Who asks IAM for it is the profile of --using: by default the one that PROFILE
+takes its credentials from, or the only one with a stored key. It is a key of the
+same user, or with --user of another one, for an administrator. No crash loses
+it, or leaves it behind at IAM; the same command goes on. It needs
+iam:CreateAccessKey, iam:ListAccessKeys and iam:DeleteAccessKey.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),
 		Flags: []cli.Flag{
 			namedProfileFlag(),
 			&cli.StringFlag{Name: "csv", Usage: "read the console's key `FILE`"},
-			&cli.StringFlag{Name: "user", Usage: "row of the key file: a user `NAME` or access key ID"},
+			&cli.StringFlag{Name: "user", Usage: "row of the key file: a user `NAME` or access key ID; with --create: the IAM user"},
 			switchFlag("stdin", "read access key ID and secret from standard input"),
 			switchFlag("from-env", "take the key from the AWS_ variables"),
+			switchFlag("create", "have IAM make a new key"),
+			&cli.StringFlag{Name: "using", Usage: "the `PROFILE` that asks IAM for the new key"},
 			&cli.StringFlag{Name: "mfa-serial", Usage: "MFA device, by its `ARN` or serial number"},
 			switchFlag("no-mfa", "make sessions without an MFA code"),
 			switchFlag("no-verify", "store without asking AWS"),
@@ -58,6 +69,7 @@ same run, as broker wire does; the key stays stored if that fails.`, "broker add
 			}
 			return a.add(c.Context, addOptions{
 				profile: profile, csv: c.String("csv"), user: c.String("user"), stdin: c.Bool("stdin"), fromEnv: c.Bool("from-env"),
+				create: c.Bool("create"), using: c.String("using"),
 				mfaSerial: c.String("mfa-serial"), noMFA: c.Bool("no-mfa"),
 				noVerify: c.Bool("no-verify"), replace: c.Bool("replace"), wire: c.Bool("wire"), json: c.Bool("json"),
 			})
@@ -68,16 +80,20 @@ same run, as broker wire does; the key stays stored if that fails.`, "broker add
 // check refuses flags that contradict each other.
 func (o addOptions) check() error {
 	sources := 0
-	for _, given := range []bool{o.csv != "", o.stdin, o.fromEnv} {
+	for _, given := range []bool{o.csv != "", o.stdin, o.fromEnv, o.create} {
 		if given {
 			sources++
 		}
 	}
 	switch {
 	case sources > 1:
-		return usagef("add takes one of --csv, --stdin and --from-env")
-	case o.user != "" && o.csv == "":
-		return usagef("--user chooses a row of --csv")
+		return usagef("add takes one of --csv, --stdin, --from-env and --create")
+	case o.user != "" && o.csv == "" && !o.create:
+		return usagef("--user chooses a row of --csv, or the user of --create")
+	case o.using != "" && !o.create:
+		return usagef("--using says who makes the key of --create")
+	case o.create && (o.replace || o.noVerify):
+		return usagef("--create takes neither --replace nor --no-verify: a key is replaced by broker rotate")
 	case o.noMFA && o.mfaSerial != "":
 		return usagef("add takes --mfa-serial or --no-mfa, not both")
 	case isPasskey(o.mfaSerial):
@@ -95,6 +111,9 @@ func (a *app) add(ctx context.Context, o addOptions) error {
 		if err := a.checkWire(o.profile); err != nil {
 			return err
 		}
+	}
+	if o.create {
+		return a.create(ctx, o)
 	}
 	if err := secret.HideProcess(); err != nil {
 		return err

@@ -93,19 +93,7 @@ docs/rotation.md tells all of it.`, "broker rotate dev"),
 // prints that for people. A dry run that finds an obstacle has both an answer
 // and an error.
 func (a *app) rotateOne(ctx context.Context, o rotateOptions) (json.RawMessage, error) {
-	req := ipc.Request{Op: ipc.OpRotate}
-	progress := &rotationProgress{out: a.stderr, quiet: o.json}
-	var surface ipc.Surface = progress
-	if t, ok := openTerminal(); ok {
-		defer func() { _ = t.tty.Close() }() // what was written is on the screen
-		progress.terminal = t
-		req.Ask = ipc.AskTerminal
-	}
-	var raw json.RawMessage
-	err := a.unlocked(ctx, func() (err error) {
-		raw, err = a.converse(ctx, req, o.params, surface)
-		return err
-	})
+	raw, err := a.converseRotation(ctx, ipc.OpRotate, o.params, o.json)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +108,24 @@ func (a *app) rotateOne(ctx context.Context, o rotateOptions) (json.RawMessage, 
 		a.printRotation(rot, o.params.Profile)
 	}
 	return raw, nil
+}
+
+// converseRotation has the daemon begin, or go on with, a rotation or the making
+// of a key, and shows how that goes on.
+func (a *app) converseRotation(ctx context.Context, op string, params any, quiet bool) (raw json.RawMessage, err error) {
+	req := ipc.Request{Op: op}
+	progress := &rotationProgress{out: a.stderr, quiet: quiet}
+	var surface ipc.Surface = progress
+	if t, ok := openTerminal(); ok {
+		defer func() { _ = t.tty.Close() }() // what was written is on the screen
+		progress.terminal = t
+		req.Ask = ipc.AskTerminal
+	}
+	err = a.unlocked(ctx, func() (err error) {
+		raw, err = a.converse(ctx, req, params, surface)
+		return err
+	})
+	return raw, err
 }
 
 // printRotation says how far a rotation has come, and what comes next.
@@ -245,6 +251,9 @@ func (p *rotationProgress) Event(raw json.RawMessage) {
 func rotationText(r ipc.Rotation) string {
 	if r.Problem != nil && r.Waiting == "retrying" {
 		return r.Problem.Message + "; trying again"
+	}
+	if r.Back && r.Old == "" {
+		return "deleting the new key " + r.New + " again"
 	}
 	if r.Back {
 		return "going back to key " + r.Old

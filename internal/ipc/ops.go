@@ -26,6 +26,7 @@ const (
 	OpRotate      = "rotate"      // RotateParams → Rotation, with events of the same; RotationPlan for a dry run; prompts
 	OpNag         = "nag"         // no params → Notices: what a command is to say on its standard error
 	OpSnooze      = "snooze"      // SnoozeParams → Key
+	OpCreate      = "create"      // CreateParams → Rotation, with events of the same; prompts
 	OpUsage       = "usage"       // UsageParams → Usage; prompts
 	OpRevoke      = "revoke"      // RevokeParams → Revoked; prompts
 	OpHolding     = "holding"     // HoldingParams → HoldingEvent each time something changes, Holding at the end

@@ -14,6 +14,19 @@ type RotateParams struct {
 	Undo    bool   `json:"undo,omitempty"`
 }
 
+// CreateParams makes a new key at IAM for a profile that has none, or goes on
+// with what was begun for it.
+type CreateParams struct {
+	Profile string `json:"profile"`
+	// Using is the profile whose key, or session, asks IAM. Empty: the one that
+	// Profile takes its credentials from, or the only one that has a key.
+	Using string `json:"using,omitempty"`
+	// UserName is whose key it is to be. Empty: that of the key of Using.
+	UserName     string `json:"userName,omitempty"`
+	SerialNumber string `json:"serialNumber,omitempty"` // MFA device; empty: that of Using, for the same user
+	NoMFA        bool   `json:"noMfa,omitempty"`
+}
+
 // Rotation is how far a rotation has come. It is the answer to OpRotate, when
 // the rotation ends, waits for a person, or has only the time to wait for in
 // which it can be undone; and before that an event, each time that it changes.
@@ -21,7 +34,8 @@ type Rotation struct {
 	Profiles []string `json:"profiles"`
 	UserName string   `json:"userName"`
 	// State is "planned", "created", "stored", "verified", "switched",
-	// "disabled", or an end: "deleted", "aborted", "undone".
+	// "disabled", or an end: "deleted", "aborted", "undone"; of a creation, which
+	// has no old key, "added".
 	State string `json:"state"`
 	Old   string `json:"old"`           // access key ID
 	New   string `json:"new,omitempty"` // as soon as there is one

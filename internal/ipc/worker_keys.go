@@ -124,7 +124,7 @@ type StoreKeyParams struct {
 // VerifyKeyParams tries a stored key.
 type VerifyKeyParams struct {
 	ItemParams
-	ARN string `json:"arn"` // of the user whose key it must be
+	ARN string `json:"arn"` // of the user whose key it must be; empty: not known yet
 }
 
 // OnRotateParams starts the user's program for a stored key: the secret goes to

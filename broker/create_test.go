@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// create makes a key, and gives a code to whoever asks.
+func (r *rig) create(p ipc.CreateParams) (ipc.Rotation, error) {
+	r.t.Helper()
+	c := r.start(ipc.OpCreate, p, ipc.AskTerminal)
+	for {
+		select {
+		case q := <-c.prompts:
+			c.answers <- r.aws.code(q.SerialNumber, 0)
+		case <-c.events:
+		case <-c.done:
+			var made ipc.Rotation
+			if c.err == nil {
+				if err := json.Unmarshal(c.result, &made); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+			return made, c.err
+		}
+	}
+}
+
+// unmade fails the test unless all is as it was before a creation.
+func (r *rig) unmade(keys int) {
+	r.t.Helper()
+	if len(r.aws.iam.keys) != keys {
+		r.t.Errorf("IAM has %+v", r.aws.iam.keys)
+	}
+	if have := do[ipc.KeyList](r, ipc.OpList, nil).Keys; len(have) != 1 {
+		r.t.Errorf("the index has %+v", have)
+	}
+	if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 {
+		r.t.Errorf("left: %v", left)
+	}
+}
+
+// TestCreate: a key of the same user, with one code, through a profile that is
+// named or the only one there is.
+func TestCreate(t *testing.T) {
+	for _, using := range []string{"", "dev"} {
+		bubble(t, aged, func(t *testing.T, r *rig) {
+			made, err := r.create(ipc.CreateParams{Profile: "second", Using: using})
+			if err != nil || made.State != "added" || made.Old != "" || made.New == "" || made.UserName != "ann" {
+				t.Fatalf("%+v, %v", made, err)
+			}
+			keys := do[ipc.KeyList](r, ipc.OpList, nil).Keys
+			if len(keys) != 2 || keys[1].Profile != "second" || keys[1].AccessKeyID != made.New || keys[1].ARN != annARN || keys[1].SerialNumber != annMFA {
+				t.Errorf("the index has %+v", keys)
+			}
+			if s := r.status(); s.Prompts != 1 || len(s.Rotations) != 0 {
+				t.Errorf("%d prompts, %+v", s.Prompts, s.Rotations)
+			}
+			if slices.Contains(r.aws.iam.signed, false) || r.aws.calls("OnRotate") != 0 {
+				t.Errorf("signed with a session: %v", r.aws.iam.signed)
+			}
+			if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 {
+				t.Errorf("left: %v", left)
+			}
+			_, err = r.create(ipc.CreateParams{Profile: "second"})
+			wantCode(t, "a second time", err, ipc.CodeKeyExists)
+		})
+	}
+}
+
+// TestCreateForAnother: an administrator makes the key of somebody else, whose
+// identity AWS tells when the key is first used.
+func TestCreateForAnother(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		made, err := r.create(ipc.CreateParams{Profile: "bob", Using: "dev", UserName: "bob", SerialNumber: bobMFA})
+		if err != nil || made.UserName != "bob" {
+			t.Fatalf("%+v, %v", made, err)
+		}
+		key := do[ipc.KeyList](r, ipc.OpList, nil).Keys[0]
+		if key.Profile != "bob" || key.ARN != "" || key.UserName != "" || key.SerialNumber != bobMFA {
+			t.Errorf("%+v", key)
+		}
+	})
+}
+
+func TestCreateRefusals(t *testing.T) {
+	denied := &ipc.Error{Code: ipc.CodeAWSExplicitDeny, Message: "CreateAccessKey: AccessDenied (it needs iam:CreateAccessKey)"}
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		_, err := r.create(ipc.CreateParams{Profile: "dev"})
+		wantCode(t, "a profile that has a key", err, ipc.CodeKeyExists)
+		_, err = r.create(ipc.CreateParams{Profile: "x", Using: "nobody"})
+		wantCode(t, "by nobody", err, ipc.CodeNoProfile)
+		r.aws.failNext("CreateKey", denied)
+		_, err = r.create(ipc.CreateParams{Profile: "second"})
+		wantCode(t, "denied", err, ipc.CodeAWSExplicitDeny)
+		r.unmade(1)
+		r.aws.iam.keys = append(r.aws.iam.keys, ipc.KeyState{AccessKeyID: "AKIAOTHEROTHEROTHER1"})
+		_, err = r.create(ipc.CreateParams{Profile: "second"})
+		wantCode(t, "two keys", err, ipc.CodeKeyQuota)
+		r.unmade(2)
+		r.add("keyonly", bobKey, details())
+		_, err = r.create(ipc.CreateParams{Profile: "third"})
+		wantCode(t, "by whom?", err, ipc.CodeUsage)
+	})
+}
+
+// TestCreateNeverValid: a key that AWS never accepts is deleted again.
+func TestCreateNeverValid(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.aws.failAlways("VerifyKey", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"})
+		_, err := r.create(ipc.CreateParams{Profile: "second"})
+		wantCode(t, "never valid", err, ipc.CodeKeyNotValid)
+		r.unmade(1)
+	})
+}
+
+// TestCreateOutlivesTheDaemon: whatever it was doing, the next daemon ends with
+// one new key in the index, or with none at IAM.
+func TestCreateOutlivesTheDaemon(t *testing.T) {
+	for _, at := range []string{"Seal", "CreateKey", "StoreKey", "VerifyKey"} {
+		t.Run(at, func(t *testing.T) {
+			bubble(t, aged, func(t *testing.T, r *rig) {
+				r.prime("dev")
+				r.aws.failNext(at, &ipc.Error{Code: ipc.CodeInternal, Message: "killed", Spent: at == "CreateKey"})
+				r.startWithin(ipc.OpCreate, ipc.CreateParams{Profile: "second"}, ipc.AskTerminal, 100*time.Millisecond)
+				time.Sleep(200 * time.Millisecond)
+				r.restart()
+				r.loadRotations(t.Context())
+				r.clock.move(time.Minute, time.Minute)
+				made, err := r.create(ipc.CreateParams{Profile: "second"})
+				if err != nil || made.State != "added" {
+					t.Fatalf("%+v, %v", made, err)
+				}
+				synctest.Wait()
+				if len(r.aws.iam.keys) != 2 || len(do[ipc.KeyList](r, ipc.OpList, nil).Keys) != 2 {
+					t.Errorf("IAM has %+v", r.aws.iam.keys)
+				}
+			})
+		})
+	}
+}
