@@ -269,6 +269,9 @@ func rotationText(r ipc.Rotation) string {
 	case "stored":
 		return "key " + r.New + " is stored; waiting until AWS accepts it everywhere"
 	case "verified":
+		if r.Old == "" {
+			return "key " + r.New + " works; entering it"
+		}
 		return "key " + r.New + " works; switching to it"
 	case "switched":
 		return "key " + r.New + " serves; making " + r.Old + " Inactive"
