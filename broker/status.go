@@ -44,6 +44,7 @@ func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (a
 	switch {
 	case err == nil:
 		s.Keys = b.describeKeys(v)
+		s.Problems = append(s.Problems, b.orphans(s.Keys)...)
 	case v.settled:
 		s.Problems = append(s.Problems, *coded(err))
 	}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// found returns the problems of status that hold all of these words.
+func (r *rig) found(words ...string) []ipc.Error {
+	r.t.Helper()
+	return slices.DeleteFunc(r.status().Problems, func(p ipc.Error) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(p.Message, w) })
+	})
+}
+
+// TestOrphansOfTheUser: a second key that nobody here has made, one that is
+// stored too, and a stored secret whose key is gone.
+func TestOrphansOfTheUser(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		learn := func() {
+			r.outdate(annKey)
+			r.learnFacts(t.Context())
+		}
+		learn()
+		if p := r.status().Problems; len(p) != 0 {
+			t.Fatalf("one key, and yet %+v", p)
+		}
+		r.aws.iam.keys = append(r.aws.iam.keys, ipc.KeyState{AccessKeyID: bobKey, Active: true, CreateDate: r.clock.Now()})
+		learn()
+		if p := r.found(bobKey, "neither stores nor has made", "active"); len(p) != 1 || p[0].Code != ipc.CodeKeyUnexplained || !strings.Contains(p[0].Hint, "broker usage dev") {
+			t.Errorf("a stranger: %+v", r.status().Problems)
+		}
+		r.add("twin", bobKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA})
+		if p := r.found(annKey, bobKey, "two active keys"); len(p) != 1 {
+			t.Errorf("two of ours: %+v", r.status().Problems)
+		}
+		r.aws.iam.keys = r.aws.iam.keys[1:]
+		learn()
+		if p := r.found(annKey, "does not have that key any more"); len(p) != 1 || p[0].Code != ipc.CodeKeyGone || !strings.Contains(p[0].Hint, "broker remove dev") {
+			t.Errorf("a key that is gone: %+v", r.status().Problems)
+		}
+		if n := len(r.status().Problems); r.aws.calls("GetSessionToken") != 1 || n != 1 {
+			t.Errorf("%d sessions, %d problems", r.aws.calls("GetSessionToken"), n)
+		}
+	})
+}
+
+// TestOrphansOfARotation: a journal explains both keys; when its time has run
+// out while nobody could give a code, it says what it waits for.
+func TestOrphansOfARotation(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
+			t.Fatal(err)
+		}
+		if p := r.status().Problems; len(p) != 0 {
+			t.Errorf("a rotation under way, and yet %+v", p)
+		}
+		time.Sleep(49 * time.Hour)
+		synctest.Wait()
+		p := r.found(annKey, "was to be deleted on", "still waits")
+		if len(p) != 1 || p[0].Code != ipc.CodeMFARequired || !strings.Contains(p[0].Hint, "broker rotate dev --resume") {
+			t.Fatalf("%+v", r.status().Problems)
+		}
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev", Resume: true}); err != nil {
+			t.Fatal(err)
+		}
+		if p := r.status().Problems; len(p) != 0 {
+			t.Errorf("at its end: %+v", p)
+		}
+		sealed := r.sealedFile(strings.Repeat("a", 32))
+		if err := os.WriteFile(sealed, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p := r.found(sealed); len(p) != 1 {
+			t.Errorf("a sealed key without a journal: %+v", r.status().Problems)
+		}
+	})
+}
