@@ -288,6 +288,9 @@ func (b *Broker) haltRotations(ctx context.Context, users []*revokee) (found boo
 	return found
 }
 
+// standsStill reports whether a rotation is of a key that was revoked.
+func (b *Broker) standsStill(j rotation.Journal) bool { return b.revokedRotation(j) != nil }
+
 // revokedRotation says why a rotation stands still, or nil.
 func (b *Broker) revokedRotation(j rotation.Journal) error {
 	for _, id := range []string{j.Old, j.New} {

@@ -82,7 +82,7 @@ func (b *Broker) rotating(accessKeyID string) *rotator {
 // notRotating refuses what would pull the rug from under a rotation.
 func (b *Broker) notRotating(profile string, key record) error {
 	r := b.rotating(key.AccessKeyID)
-	if r == nil || b.revokedRotation(r.state()) != nil { // see abandonRotation
+	if r == nil || b.standsStill(r.state()) { // see abandonRotation
 		return nil
 	}
 	b.rotations.mu.Lock()

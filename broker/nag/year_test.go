@@ -86,7 +86,7 @@ func usual() Policy {
 	return Policy{WarnBefore: 14 * day, UnusedAfter: 60 * day, Repeat: day, Quiet: night}
 }
 
-func key(id string, born string, age time.Duration, profiles ...string) Key {
+func key(id, born string, age time.Duration, profiles ...string) Key {
 	return Key{AccessKeyID: id, Profiles: profiles, Born: at(born), Certain: true, MaxAge: age}
 }
 

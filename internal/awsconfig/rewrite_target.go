@@ -35,9 +35,8 @@ func followLinks(path string) (target, error) {
 			dir = "."
 		}
 		folder, err := filepath.EvalSymlinks(dir)
-		_, missing := os.Lstat(filepath.Clean(dir)) // nil for a link that leads nowhere
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && t.from == "" && missing != nil:
+		case errors.Is(err, fs.ErrNotExist) && t.from == "" && !hasEntry(filepath.Clean(dir)):
 			t.path, t.noDir = filepath.Clean(at), true
 			return t, nil
 		case errors.Is(err, fs.ErrNotExist):
@@ -65,6 +64,13 @@ func followLinks(path string) (target, error) {
 	}
 	return target{}, errorAt(Pos{File: path}, CodeConfigUnwritable, "symbolic links lead in a circle").
 		hint("look where they lead: ls -l %s", path)
+}
+
+// hasEntry reports whether there is something of that name, if only a link that
+// leads nowhere.
+func hasEntry(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // makeDir makes the directory of a file if it is missing: ~/.aws, but no more
