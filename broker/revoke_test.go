@@ -219,7 +219,7 @@ func TestRevokeCostsACode(t *testing.T) {
 		if c.err != nil || json.Unmarshal(c.result, &out) != nil || out.Keys[0].Inactive || out.Keys[0].Problem == nil || out.Keys[0].Problem.Code != ipc.CodeMFACancelled {
 			t.Fatalf("%s, %v", c.result, c.err)
 		}
-		if !strings.Contains(out.Keys[0].Problem.Message, "works on at AWS") || !strings.HasSuffix(out.Keys[0].Problem.Hint, "broker revoke dev") {
+		if !strings.Contains(out.Keys[0].Problem.Message, "may work on at AWS") || !strings.HasSuffix(out.Keys[0].Problem.Hint, "broker revoke dev") {
 			t.Errorf("%+v", out.Keys[0].Problem)
 		}
 		time.Sleep(2 * time.Minute)

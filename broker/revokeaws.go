@@ -256,7 +256,11 @@ func (w *onUser) deny(ctx context.Context, s *signer) {
 
 // worksOn says that a key is not out of use at AWS, and how it gets there.
 func (w *onUser) worksOn(err error, id string) error {
-	e := wrap(err, "key %s works on at AWS", id)
+	may := "may work on"
+	if denied(err) {
+		may = "works on"
+	}
+	e := wrap(err, "key %s %s at AWS", id, may)
 	again := "broker revoke " + w.u.candidates[0].profile
 	switch {
 	case denied(err):

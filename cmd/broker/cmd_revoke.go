@@ -254,7 +254,7 @@ func revokedText(k ipc.RevokedKey, undo bool) string {
 	case undo:
 		return name + ": revoked since " + k.RevokedAt.Local().Format("2006-01-02 15:04")
 	case !k.Inactive:
-		return name + ": nothing is made of it here; NOT Inactive at AWS"
+		return name + ": nothing is made of it here; NOT known to be Inactive at AWS"
 	case k.DeniedBefore != nil:
 		return name + ": Inactive at AWS, and its user's sessions are denied everything, within minutes"
 	}
@@ -281,7 +281,7 @@ func (a *app) printRevokedKeys(keys []ipc.Key) {
 		}
 		a.printf("\n%s: revoked at %s", k.Profile, k.Revoked.RevokedAt.Local().Format("2006-01-02 15:04"))
 		if !k.Revoked.Inactive {
-			a.printf(", and NOT Inactive at AWS\nnext: broker revoke %s\n", k.Profile)
+			a.printf("; NOT known to be Inactive at AWS\nnext: broker revoke %s\n", k.Profile)
 			continue
 		}
 		a.printf("\nnext: broker add %s --replace; to take it back: broker revoke %s --undo\n", k.Profile, k.Profile)

@@ -93,6 +93,7 @@ func (s *scene) aws() {
 		cause{name: "wrong secret (add)", code: "aws_secret", call: mistyped, again: whole},
 		cause{name: "root user's key (add)", code: "key_invalid", call: func() result { return s.finish(s.addCommand("new", "root")) }, again: known},
 	)
+	s.revocations()
 	// A clock that is off by itself is no cause: broker goes by that of AWS.
 	s.set("now=+26h")
 	s.killDaemon()

@@ -258,7 +258,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\.new-\d+`), ".new-…"},
 	{regexp.MustCompile(`\bmade \d{4}-\d\d-\d\d`), "made DATE"},
 	{regexp.MustCompile(`broker\.v1\.[0-9a-f]{32}`), "broker.v1.…"},
-	{regexp.MustCompile(`\b\d{8}T\d{6}Z|\b\d{4}-\d\d-\d\dT[0-9:]+Z`), "TIME"},
+	{regexp.MustCompile(`\b\d{8}T\d{6}Z|\b\d{4}-\d\d-\d\d(T[0-9:]+Z| \d\d:\d\d)`), "TIME"},
 	{regexp.MustCompile(`\b(kill|pid|process) \d+`), "$1 PID"},
 	{regexp.MustCompile(`\b(brokerd?) \d+\.\d+\.\d+\S*|\b(brokerd?) \((devel|unknown)\)|\bbroker unknown|\bbroker v?0\.0\.0\S*`), "${1}${2} VERSION"},
 	{regexp.MustCompile(`\b\d{6}\b`), "CODE"},
