@@ -37,8 +37,8 @@ func (r *rig) create(p ipc.CreateParams) (ipc.Rotation, error) {
 // unmade fails the test unless all is as it was before a creation.
 func (r *rig) unmade(keys int) {
 	r.t.Helper()
-	if len(r.aws.iam.keys) != keys {
-		r.t.Errorf("IAM has %+v", r.aws.iam.keys)
+	if len(r.aws.iamKeys()) != keys {
+		r.t.Errorf("IAM has %+v", r.aws.iamKeys())
 	}
 	if have := do[ipc.KeyList](r, ipc.OpList, nil).Keys; len(have) != 1 {
 		r.t.Errorf("the index has %+v", have)
@@ -64,8 +64,8 @@ func TestCreate(t *testing.T) {
 			if s := r.status(); s.Prompts != 1 || len(s.Rotations) != 0 {
 				t.Errorf("%d prompts, %+v", s.Prompts, s.Rotations)
 			}
-			if slices.Contains(r.aws.iam.signed, false) || r.aws.calls("OnRotate") != 0 {
-				t.Errorf("signed with a session: %v", r.aws.iam.signed)
+			if slices.Contains(r.aws.iamSigned(), false) || r.aws.calls("OnRotate") != 0 {
+				t.Errorf("signed with a session: %v", r.aws.iamSigned())
 			}
 			if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 {
 				t.Errorf("left: %v", left)
@@ -102,7 +102,7 @@ func TestCreateRefusals(t *testing.T) {
 		_, err = r.create(ipc.CreateParams{Profile: "second"})
 		wantCode(t, "denied", err, ipc.CodeAWSExplicitDeny)
 		r.unmade(1)
-		r.aws.iam.keys = append(r.aws.iam.keys, ipc.KeyState{AccessKeyID: "AKIAOTHEROTHEROTHER1"})
+		r.aws.setKeys(append(r.aws.iamKeys(), ipc.KeyState{AccessKeyID: "AKIAOTHEROTHEROTHER1"}))
 		_, err = r.create(ipc.CreateParams{Profile: "second"})
 		wantCode(t, "two keys", err, ipc.CodeKeyQuota)
 		r.unmade(2)
@@ -140,8 +140,8 @@ func TestCreateOutlivesTheDaemon(t *testing.T) {
 					t.Fatalf("%+v, %v", made, err)
 				}
 				synctest.Wait()
-				if len(r.aws.iam.keys) != 2 || len(do[ipc.KeyList](r, ipc.OpList, nil).Keys) != 2 {
-					t.Errorf("IAM has %+v", r.aws.iam.keys)
+				if len(r.aws.iamKeys()) != 2 || len(do[ipc.KeyList](r, ipc.OpList, nil).Keys) != 2 {
+					t.Errorf("IAM has %+v", r.aws.iamKeys())
 				}
 			})
 		})

@@ -37,9 +37,11 @@ func settle() {
 func TestFactsFollowASession(t *testing.T) {
 	bubble(t, aged, func(t *testing.T, r *rig) {
 		used := r.clock.Now().Add(2 * time.Second).UTC()
+		r.aws.mu.Lock()
 		r.aws.iam.keys[0].LastUsed, r.aws.iam.keys[0].ServiceName, r.aws.iam.keys[0].Region = &used, "s3", "eu-west-1"
+		r.aws.mu.Unlock()
 		other := ipc.KeyState{AccessKeyID: bobKey, CreateDate: r.clock.Now().Add(-400 * days)}
-		r.aws.iam.keys = append(r.aws.iam.keys, other)
+		r.aws.setKeys(append(r.aws.iamKeys(), other))
 		r.learnFacts(t.Context())
 		if k := r.key("dev"); k.CreateDate != nil || k.LearntAt != nil || k.FactsError != nil || k.Level != "" || r.aws.calls("ListKeys") != 0 || r.status().Prompts != 0 {
 			t.Fatalf("before a session: %+v, %d calls", k, r.aws.calls("ListKeys"))
@@ -48,7 +50,7 @@ func TestFactsFollowASession(t *testing.T) {
 		settle()
 		for range 2 {
 			k := r.key("dev")
-			if k.CreateDate == nil || !k.CreateDate.Equal(r.aws.iam.keys[0].CreateDate) || k.Active == nil || !*k.Active || k.LearntAt == nil {
+			if k.CreateDate == nil || !k.CreateDate.Equal(r.aws.iamKeys()[0].CreateDate) || k.Active == nil || !*k.Active || k.LearntAt == nil {
 				t.Fatalf("after a session: %+v", k)
 			}
 			if k.LastUsed == nil || !k.LastUsed.Equal(used) || k.LastUsedService != "s3" || k.LastUsedRegion != "eu-west-1" {
@@ -62,8 +64,8 @@ func TestFactsFollowASession(t *testing.T) {
 			}
 			r.restart()
 		}
-		if r.aws.calls("ListKeys") != 1 || !r.aws.iam.signed[0] {
-			t.Errorf("%d calls, signed with a session: %v", r.aws.calls("ListKeys"), r.aws.iam.signed)
+		if r.aws.calls("ListKeys") != 1 || !r.aws.iamSigned()[0] {
+			t.Errorf("%d calls, signed with a session: %v", r.aws.calls("ListKeys"), r.aws.iamSigned())
 		}
 	})
 }
@@ -73,7 +75,7 @@ func TestFactsAreRefreshedDaily(t *testing.T) {
 	noMFA := func(t *testing.T) *rig {
 		r := newRig(t)
 		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
-		r.aws.iam.keys = []ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now()}}
+		r.aws.setKeys([]ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now()}})
 		return r
 	}
 	bubble(t, noMFA, func(t *testing.T, r *rig) {
@@ -87,7 +89,7 @@ func TestFactsAreRefreshedDaily(t *testing.T) {
 			}
 			time.Sleep(24 * time.Hour)
 		}
-		if r.aws.iam.signed[0] {
+		if r.aws.iamSigned()[0] {
 			t.Error("a user without MFA signs with the key itself")
 		}
 		r.aws.failNext("ListKeys", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "no route"})
@@ -122,7 +124,7 @@ func TestOwnUse(t *testing.T) {
 		r := newRig(t)
 		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
 		last := r.clock.Now().Add(-10 * days)
-		r.aws.iam.keys = []ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now().Add(-80 * days), LastUsed: &last, ServiceName: "s3"}}
+		r.aws.setKeys([]ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now().Add(-80 * days), LastUsed: &last, ServiceName: "s3"}})
 		return r
 	}
 	bubble(t, alone, func(t *testing.T, r *rig) {
@@ -165,7 +167,7 @@ func TestFactsThatIAMKeeps(t *testing.T) {
 		if k.FactsError == nil || !strings.Contains(k.FactsError.Message, "iam:ListAccessKeys") || k.DueAt == nil || !k.DueAt.Equal(k.AddedAt.Add(90*days)) {
 			t.Errorf("%+v", k.KeyFacts)
 		}
-		r.aws.iam.keys = nil
+		r.aws.setKeys(nil)
 		r.aws.failNext("ListKeys")
 		r.outdate(annKey)
 		r.learnFacts(t.Context())

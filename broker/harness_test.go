@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ type fakeAWS struct {
 	fail     map[string][]error // by action; the first is taken, the last nil stays
 	delay    time.Duration
 	life     time.Duration // of sessions, instead of what is asked for
-	skew     time.Duration // clock of AWS minus ours
+	skew     atomic.Int64  // clock of AWS minus ours, as a time.Duration
 	revoked  map[string]bool
 	identity ipc.Identity
 	devices  []string
@@ -140,7 +141,7 @@ func (f *fakeAWS) failAlways(action string, err error) {
 	f.fail[action] = []error{err}
 }
 
-func (f *fakeAWS) now() time.Time { return f.clock.Now().Add(f.skew) }
+func (f *fakeAWS) now() time.Time { return f.clock.Now().Add(time.Duration(f.skew.Load())) }
 
 // code returns the code of the current time step, counted from now by step.
 func (f *fakeAWS) code(serial string, step int) string {
@@ -226,7 +227,7 @@ func (f *fakeAWS) Reach(ctx context.Context, _ ipc.AWS) (time.Duration, error) {
 	if err := f.enter(ctx, "Reach", ""); err != nil {
 		return 0, err
 	}
-	return f.skew, nil
+	return time.Duration(f.skew.Load()), nil
 }
 
 func (f *fakeAWS) Endpoint(_ context.Context, to ipc.AWS) (region, url string) {

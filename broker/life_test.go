@@ -388,7 +388,7 @@ func TestF32F33Clocks(t *testing.T) {
 func TestAWSClockDecides(t *testing.T) {
 	bubble(t, free, func(t *testing.T, r *rig) {
 		r.write("aws/config", chainConfig(""))
-		r.aws.skew = 10 * time.Minute
+		r.aws.skew.Store(int64(10 * time.Minute))
 		r.helper("one").document(t)
 		if got := r.aws.params[0].AWS.ClockOffset; got != 600 {
 			t.Errorf("clock offset %d, want 600", got)
@@ -399,7 +399,7 @@ func TestAWSClockDecides(t *testing.T) {
 		}
 		// Somebody sets the wall clock right: the offset is learnt again.
 		r.clock.move(10*time.Minute, 0)
-		r.aws.skew = 0
+		r.aws.skew.Store(int64(0))
 		reached := r.aws.calls("Reach")
 		r.helper("two").document(t)
 		if r.aws.calls("Reach") != reached+1 || r.clockOffset() != 0 {
@@ -418,7 +418,7 @@ func TestClockIsSetWhileACodeIsWaitedFor(t *testing.T) {
 		h := r.helper("dev")
 		synctest.Wait()
 		r.clock.move(-time.Hour, 0)
-		r.aws.skew = time.Hour
+		r.aws.skew.Store(int64(time.Hour))
 		if m := r.mfa(r.aws.code(annMFA, 0)); m.code() != "" {
 			t.Fatal(m.err)
 		}

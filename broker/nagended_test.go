@@ -128,7 +128,7 @@ func TestNoticeSaysWhyNot(t *testing.T) {
 			text:  "it needs an MFA code, and key " + annKey + " is in use until then", next: "broker rotate dev --resume",
 		},
 		"no user": {
-			before: func(r *rig) { r.aws.iam.keys = nil },
+			before: func(r *rig) { r.aws.setKeys(nil) },
 			code:   func(r *rig) { r.desktop().answers <- r.aws.code(annMFA, 0) },
 			title:  "AWS key of dev is not replaced",
 		},

@@ -34,7 +34,7 @@ func TestOrphansOfTheUser(t *testing.T) {
 		if p := r.status().Problems; len(p) != 0 {
 			t.Fatalf("one key, and yet %+v", p)
 		}
-		r.aws.iam.keys = append(r.aws.iam.keys, ipc.KeyState{AccessKeyID: bobKey, Active: true, CreateDate: r.clock.Now()})
+		r.aws.setKeys(append(r.aws.iamKeys(), ipc.KeyState{AccessKeyID: bobKey, Active: true, CreateDate: r.clock.Now()}))
 		learn()
 		if p := r.found(bobKey, "neither stores nor has made", "active"); len(p) != 1 || p[0].Code != ipc.CodeKeyUnexplained || !strings.Contains(p[0].Hint, "broker usage dev") {
 			t.Errorf("a stranger: %+v", r.status().Problems)
@@ -43,7 +43,7 @@ func TestOrphansOfTheUser(t *testing.T) {
 		if p := r.found(annKey, bobKey, "two active keys"); len(p) != 1 {
 			t.Errorf("two of ours: %+v", r.status().Problems)
 		}
-		r.aws.iam.keys = r.aws.iam.keys[1:]
+		r.aws.setKeys(r.aws.iamKeys()[1:])
 		learn()
 		if p := r.found(annKey, "does not have that key any more"); len(p) != 1 || p[0].Code != ipc.CodeKeyGone || !strings.Contains(p[0].Hint, "broker remove dev") {
 			t.Errorf("a key that is gone: %+v", r.status().Problems)

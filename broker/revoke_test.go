@@ -120,8 +120,8 @@ func TestRevoke(t *testing.T) {
 		if len(got.Sessions) != 2 || got.Sessions[0].AccessKeyID != role.AccessKeyID || got.Sessions[0].Kind != "role" || got.Sessions[1].Kind != "session" {
 			t.Errorf("sessions that stay alive: %+v", got.Sessions)
 		}
-		if calls := r.aws.since(mark); !slices.Equal(calls, []string{"SetKeyStatus", "Quarantines"}) || slices.Contains(r.aws.iam.signed, false) {
-			t.Errorf("AWS saw %v, signed by a session: %v", calls, r.aws.iam.signed)
+		if calls := r.aws.since(mark); !slices.Equal(calls, []string{"SetKeyStatus", "Quarantines"}) || slices.Contains(r.aws.iamSigned(), false) {
+			t.Errorf("AWS saw %v, signed by a session: %v", calls, r.aws.iamSigned())
 		}
 		mark = r.aws.mark()
 		for _, profile := range []string{"dev", "one"} {
@@ -160,7 +160,7 @@ func TestRevokeDeny(t *testing.T) {
 	bubble(t, aged, func(t *testing.T, r *rig) {
 		r.add("boss", bobKey, ipc.KeyDetails{AccountID: account, ARN: "arn:aws:iam::" + account + ":user/boss", UserName: "boss", NoMFA: true})
 		r.prime("dev")
-		r.aws.skew = time.Hour
+		r.aws.skew.Store(int64(time.Hour))
 		mark := r.aws.mark()
 		got := r.revokedKey(ipc.RevokeParams{Profile: "dev", DenySessions: true})
 		want := r.clock.Now().Add(time.Hour + denySlack).UTC().Truncate(time.Second)
@@ -243,7 +243,7 @@ func TestRevokeAll(t *testing.T) {
 		r.add("ops", bobKey, ipc.KeyDetails{AccountID: account, ARN: "arn:aws:iam::" + account + ":user/bob", UserName: "bob", NoMFA: true})
 		r.add("web", cleo, ipc.KeyDetails{AccountID: account, ARN: "arn:aws:iam::" + account + ":user/cleo", UserName: "cleo", NoMFA: true})
 		r.add("dev2", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", SerialNumber: annMFA})
-		r.aws.iam.keys = append(r.aws.iam.keys, ipc.KeyState{AccessKeyID: bobKey, Active: true}, ipc.KeyState{AccessKeyID: cleo, Active: true})
+		r.aws.setKeys(append(r.aws.iamKeys(), ipc.KeyState{AccessKeyID: bobKey, Active: true}, ipc.KeyState{AccessKeyID: cleo, Active: true}))
 		return r
 	}, func(t *testing.T, r *rig) {
 		r.aws.failNext("SetKeyStatus", &ipc.Error{Code: ipc.CodeAWSDenied, Message: "make key inactive: UpdateAccessKey: AccessDenied (it needs iam:UpdateAccessKey)"})
@@ -278,7 +278,7 @@ func TestRevokeInARotation(t *testing.T) {
 		}
 		out, err := r.revoke(ipc.RevokeParams{All: true})
 		if err != nil || len(out.Keys) != 2 || !out.Keys[0].Inactive || !out.Keys[1].Inactive || r.aws.active(rot.New) || r.aws.active(annKey) {
-			t.Fatalf("%+v, %v; IAM has %+v", out, err, r.aws.iam.keys)
+			t.Fatalf("%+v, %v; IAM has %+v", out, err, r.aws.iamKeys())
 		}
 		synctest.Wait()
 		_, err = r.rotate(ipc.RotateParams{Profile: "dev", Resume: true})
@@ -287,7 +287,7 @@ func TestRevokeInARotation(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		if back := r.revokedKey(ipc.RevokeParams{Profile: "dev", Undo: true}); back.Problem != nil || !r.aws.active(rot.New) || !r.aws.active(annKey) {
-			t.Fatalf("%+v; IAM has %+v", back, r.aws.iam.keys)
+			t.Fatalf("%+v; IAM has %+v", back, r.aws.iamKeys())
 		}
 		time.Sleep(time.Minute) // for a code that was not used
 		if rot, err = r.rotate(ipc.RotateParams{Profile: "dev", Resume: true}); err != nil || rot.State != "disabled" {
@@ -297,7 +297,7 @@ func TestRevokeInARotation(t *testing.T) {
 			t.Fatalf("%+v, %v", out, err)
 		}
 		if back := r.revokedKey(ipc.RevokeParams{Profile: "dev", Undo: true}); back.Problem != nil || !r.aws.active(rot.New) || r.aws.active(annKey) {
-			t.Errorf("the old key of the rotation was Inactive before: %+v", r.aws.iam.keys)
+			t.Errorf("the old key of the rotation was Inactive before: %+v", r.aws.iamKeys())
 		}
 		if _, err = r.revoke(ipc.RevokeParams{Profile: "dev"}); err != nil {
 			t.Fatal(err)

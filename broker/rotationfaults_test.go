@@ -18,7 +18,7 @@ import (
 func TestF32RotationByTheClockOfAWS(t *testing.T) {
 	for _, skew := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, aged, func(t *testing.T, r *rig) {
-			r.aws.skew = skew
+			r.aws.skew.Store(int64(skew))
 			began := r.clock.Now()
 			rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
 			if err != nil || rot.State != "disabled" {
@@ -47,16 +47,16 @@ func TestF32ClockSetAheadKeepsTheOldKey(t *testing.T) {
 		}
 		const year = 365 * 24 * time.Hour
 		r.clock.move(year, 0)
-		r.aws.skew -= year
+		r.aws.skew.Add(-int64(year))
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if len(r.aws.iam.keys) != 2 {
-			t.Fatalf("the old key was deleted ten minutes after it was disabled: %+v", r.aws.iam.keys)
+		if len(r.aws.iamKeys()) != 2 {
+			t.Fatalf("the old key was deleted ten minutes after it was disabled: %+v", r.aws.iamKeys())
 		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if len(r.aws.iam.keys) != 1 {
-			t.Errorf("after a day IAM has %+v", r.aws.iam.keys)
+		if len(r.aws.iamKeys()) != 1 {
+			t.Errorf("after a day IAM has %+v", r.aws.iamKeys())
 		}
 	})
 }
@@ -69,7 +69,7 @@ func TestF32RestartKnowsTheClockOfAWS(t *testing.T) {
 		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
 		return r
 	}, func(t *testing.T, r *rig) {
-		r.aws.skew = 12 * time.Hour
+		r.aws.skew.Store(int64(12 * time.Hour))
 		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
 			t.Fatal(err)
 		}
@@ -79,8 +79,8 @@ func TestF32RestartKnowsTheClockOfAWS(t *testing.T) {
 		r.loadRotations(t.Context())
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		if len(r.aws.iam.keys) != 1 {
-			t.Errorf("after 25 hours IAM has %+v", r.aws.iam.keys)
+		if len(r.aws.iamKeys()) != 1 {
+			t.Errorf("after 25 hours IAM has %+v", r.aws.iamKeys())
 		}
 	})
 }
@@ -100,7 +100,7 @@ func TestRotationGoesOnWithAnyonesSession(t *testing.T) {
 		r.prime("dev")
 		time.Sleep(time.Second) // far less than until the next try
 		synctest.Wait()
-		if s := r.status().Rotations; len(s) != 0 || len(r.aws.iam.keys) != 1 {
+		if s := r.status().Rotations; len(s) != 0 || len(r.aws.iamKeys()) != 1 {
 			t.Errorf("there is a session, and still %+v", s)
 		}
 	})
@@ -159,8 +159,8 @@ func TestIndexRebuiltDuringARotation(t *testing.T) {
 		time.Sleep(25 * time.Hour)
 		synctest.Wait()
 		keys := do[ipc.KeyList](r, ipc.OpList, nil).Keys
-		if len(keys) != 1 || keys[0].AccessKeyID != rot.New || len(r.aws.iam.keys) != 1 || r.aws.iam.keys[0].AccessKeyID != rot.New {
-			t.Errorf("the index has %+v, IAM %+v, want %s", keys, r.aws.iam.keys, rot.New)
+		if len(keys) != 1 || keys[0].AccessKeyID != rot.New || len(r.aws.iamKeys()) != 1 || r.aws.iamKeys()[0].AccessKeyID != rot.New {
+			t.Errorf("the index has %+v, IAM %+v, want %s", keys, r.aws.iamKeys(), rot.New)
 		}
 	})
 }
@@ -191,7 +191,7 @@ func TestF14SessionOfAKeyThatIsGone(t *testing.T) {
 		if _, err := r.rotate(ipc.RotateParams{Profile: "dev", Hold: true}); err != nil {
 			t.Fatal(err)
 		}
-		r.aws.iam.keys = r.aws.iam.keys[1:]
+		r.aws.setKeys(r.aws.iamKeys()[1:])
 		time.Sleep(time.Minute) // for a code that was not used
 		r.aws.failNext("ListKeys", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"})
 		rot, err := r.rotate(ipc.RotateParams{Profile: "dev", Resume: true})

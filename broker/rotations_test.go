@@ -62,7 +62,30 @@ func (f *fakeAWS) CreateKey(ctx context.Context, p ipc.CreateKeyParams) (ipc.Cre
 }
 
 func (f *fakeAWS) SealedKey(ctx context.Context, _ ipc.SealedKeyParams) (ipc.SealedKey, error) {
-	return ipc.SealedKey{AccessKeyID: f.iam.sealed}, f.enter(ctx, "SealedKey", "")
+	err := f.enter(ctx, "SealedKey", "")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ipc.SealedKey{AccessKeyID: f.iam.sealed}, err
+}
+
+// iamKeys and setKeys are for tests, beside whom a rotation goes on.
+func (f *fakeAWS) iamKeys() []ipc.KeyState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.iam.keys)
+}
+
+func (f *fakeAWS) setKeys(keys []ipc.KeyState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.iam.keys = keys
+}
+
+// iamSigned says of each call whether it was signed with a session.
+func (f *fakeAWS) iamSigned() []bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.iam.signed)
 }
 
 func (f *fakeAWS) StoreKey(ctx context.Context, p ipc.StoreKeyParams) error {
@@ -118,7 +141,7 @@ func (f *fakeAWS) OnRotate(ctx context.Context, p ipc.OnRotateParams) error {
 func aged(t *testing.T) *rig {
 	t.Helper()
 	r := ready(t)
-	r.aws.iam.keys = []ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now().Add(-100 * 24 * time.Hour)}}
+	r.aws.setKeys([]ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now().Add(-100 * 24 * time.Hour)}})
 	r.loadRotations(t.Context())
 	return r
 }
@@ -169,8 +192,8 @@ func TestRotate(t *testing.T) {
 		if rot, err = r.rotate(ipc.RotateParams{Profile: "dev", Resume: true}); err != nil || rot.State != "deleted" {
 			t.Fatalf("%+v, %v", rot, err)
 		}
-		if len(r.aws.iam.keys) != 1 || r.aws.iam.keys[0].AccessKeyID != rot.New || slices.Contains(r.aws.iam.signed, false) {
-			t.Errorf("IAM has %+v, calls signed with a session: %v", r.aws.iam.keys, r.aws.iam.signed)
+		if len(r.aws.iamKeys()) != 1 || r.aws.iamKeys()[0].AccessKeyID != rot.New || slices.Contains(r.aws.iamSigned(), false) {
+			t.Errorf("IAM has %+v, calls signed with a session: %v", r.aws.iamKeys(), r.aws.iamSigned())
 		}
 		if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 {
 			t.Errorf("left: %v", left)
@@ -185,8 +208,8 @@ func TestRotateUndo(t *testing.T) {
 			t.Fatal(err)
 		}
 		rot, err := r.rotate(ipc.RotateParams{Profile: "dev", Undo: true})
-		if err != nil || rot.State != "undone" || len(r.aws.iam.keys) != 1 || r.aws.iam.keys[0].AccessKeyID != annKey || !r.aws.iam.keys[0].Active {
-			t.Fatalf("%+v, %v; IAM has %+v", rot, err, r.aws.iam.keys)
+		if err != nil || rot.State != "undone" || len(r.aws.iamKeys()) != 1 || r.aws.iamKeys()[0].AccessKeyID != annKey || !r.aws.iamKeys()[0].Active {
+			t.Fatalf("%+v, %v; IAM has %+v", rot, err, r.aws.iamKeys())
 		}
 		if r.helper("dev").document(t); r.aws.calls("GetSessionToken") != 1 {
 			t.Error("a second code was asked for")
@@ -213,8 +236,8 @@ func TestRotationOutlivesTheDaemon(t *testing.T) {
 			time.Sleep(time.Minute) // for a code that was not used
 			r.loadRotations(t.Context())
 			rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
-			if err != nil || rot.State != "disabled" || len(r.aws.iam.keys) != 2 {
-				t.Errorf("after %s failed: %+v, %v; IAM has %+v", action, rot, err, r.aws.iam.keys)
+			if err != nil || rot.State != "disabled" || len(r.aws.iamKeys()) != 2 {
+				t.Errorf("after %s failed: %+v, %v; IAM has %+v", action, rot, err, r.aws.iamKeys())
 			}
 		})
 	}
@@ -245,13 +268,13 @@ func TestRotateWithoutMFA(t *testing.T) {
 		return r
 	}, func(t *testing.T, r *rig) {
 		rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
-		if err != nil || rot.State != "disabled" || slices.Contains(r.aws.iam.signed, true) {
-			t.Errorf("%+v, %v, %v", rot, err, r.aws.iam.signed)
+		if err != nil || rot.State != "disabled" || slices.Contains(r.aws.iamSigned(), true) {
+			t.Errorf("%+v, %v, %v", rot, err, r.aws.iamSigned())
 		}
 		time.Sleep(25 * time.Hour)
 		synctest.Wait()
-		if len(r.aws.iam.keys) != 1 || len(r.status().Rotations) != 0 {
-			t.Errorf("nobody was needed, and IAM has %+v", r.aws.iam.keys)
+		if len(r.aws.iamKeys()) != 1 || len(r.status().Rotations) != 0 {
+			t.Errorf("nobody was needed, and IAM has %+v", r.aws.iamKeys())
 		}
 	})
 }
@@ -267,7 +290,7 @@ func TestRotateRefusals(t *testing.T) {
 		if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 || !strings.Contains(err.Error(), "iam:ListAccessKeys") {
 			t.Errorf("left: %v; %v", left, err)
 		}
-		r.aws.iam.keys = append(r.aws.iam.keys, ipc.KeyState{AccessKeyID: bobKey, Active: true})
+		r.aws.setKeys(append(r.aws.iamKeys(), ipc.KeyState{AccessKeyID: bobKey, Active: true}))
 		_, err = r.rotate(ipc.RotateParams{Profile: "dev"})
 		wantCode(t, "two keys", err, ipc.CodeKeyQuota)
 		plan := do[ipc.RotationPlan](r, ipc.OpRotate, ipc.RotateParams{Profile: "dev", DryRun: true})

@@ -62,10 +62,10 @@ func (f *fakeAWS) ServicesUsed(ctx context.Context, p ipc.ServicesUsedParams) (i
 func (r *rig) seen() {
 	now := r.clock.Now()
 	used := now.Add(-2 * time.Hour)
-	r.aws.iam.keys = []ipc.KeyState{
+	r.aws.setKeys([]ipc.KeyState{
 		{AccessKeyID: annKey, Active: true, CreateDate: now.Add(-99 * 24 * time.Hour), LastUsed: &used, ServiceName: "s3", Region: "eu-central-1"},
 		{AccessKeyID: "AKIAOTHEROTHEROTHER1", Active: false, CreateDate: now.Add(-999 * 24 * time.Hour)},
-	}
+	})
 	list := TrailEvent{EventSource: "s3.amazonaws.com", EventName: "ListBuckets", SourceIP: "192.0.2.1", UserAgent: "aws-cli/2"}
 	at := func(e TrailEvent, ago time.Duration, refused bool) TrailEvent {
 		e.At, e.Refused = now.Add(-ago).UTC(), refused
@@ -122,8 +122,8 @@ func TestUsage(t *testing.T) {
 		if since := r.clock.Now().Sub(u.EventsSince); since < 90*24*time.Hour-time.Minute || since > 90*24*time.Hour+time.Minute {
 			t.Errorf("looks %v back", since)
 		}
-		if !slices.Equal(r.aws.iam.signed, []bool{true, true}) {
-			t.Errorf("signed with a session: %v", r.aws.iam.signed)
+		if !slices.Equal(r.aws.iamSigned(), []bool{true, true}) {
+			t.Errorf("signed with a session: %v", r.aws.iamSigned())
 		}
 		if s := r.status(); s.Prompts != 1 {
 			t.Errorf("%d prompts", s.Prompts)
@@ -203,7 +203,9 @@ func TestUsageGaps(t *testing.T) {
 	}
 	bubble(t, ready, func(t *testing.T, r *rig) {
 		r.seen()
+		r.aws.mu.Lock()
 		r.aws.iam.keys[1].LastUsedError = &ipc.Error{Code: ipc.CodeAWSDenied, Message: "no"}
+		r.aws.mu.Unlock()
 		r.aws.failNext("LookupEvents", no("no"))
 		u, err := r.usage()
 		if err != nil {
@@ -235,8 +237,8 @@ func TestUsageWithoutMFA(t *testing.T) {
 		if _, err := r.usage(); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(r.aws.iam.signed, []bool{false, false}) || r.status().Prompts != 0 {
-			t.Errorf("signed with a session: %v; %d prompts", r.aws.iam.signed, r.status().Prompts)
+		if !slices.Equal(r.aws.iamSigned(), []bool{false, false}) || r.status().Prompts != 0 {
+			t.Errorf("signed with a session: %v; %d prompts", r.aws.iamSigned(), r.status().Prompts)
 		}
 		for _, id := range r.aws.trail.by {
 			if id[:4] != "ASIA" {
