@@ -203,7 +203,7 @@ func TestFullHouseForAnUnknownKey(t *testing.T) {
 			&talk{params: []byte(`{"profile":"dev"}`), full: &ipc.Error{Code: ipc.CodeBusy, Message: "full"}})
 		wantCode(t, "without a seat", err, ipc.CodeBusy)
 		if n := r.aws.allCalls(); n != 0 {
-			t.Errorf("%d calls were made for it: %q", n, r.aws.log)
+			t.Errorf("%d calls were made for it: %q", n, r.aws.seenCalls())
 		}
 	})
 }

@@ -119,13 +119,13 @@ func TestExplain(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, newRig, func(t *testing.T, r *rig) {
 				tc.happen(r)
-				calls, prompts := len(r.aws.log), r.status().Prompts
+				calls, prompts := len(r.aws.seenCalls()), r.status().Prompts
 				c := r.start(ipc.OpExplain, ipc.ExplainParams{Profile: tc.profile}, ipc.AskTerminal)
 				if <-c.done; c.err != nil {
 					t.Fatal(c.err)
 				}
-				if len(r.aws.log) != calls || r.status().Prompts != prompts {
-					t.Errorf("explain asked: %q, %d prompts", r.aws.log[calls:], r.status().Prompts-prompts)
+				if len(r.aws.seenCalls()) != calls || r.status().Prompts != prompts {
+					t.Errorf("explain asked: %q, %d prompts", r.aws.seenCalls()[calls:], r.status().Prompts-prompts)
 				}
 				golden(t, filepath.Join("testdata", "explain", tc.name+".json"), strings.ReplaceAll(string(c.result), r.dir, "/home/ann"))
 			})

@@ -267,6 +267,13 @@ func (f *fakeAWS) calls(action string) int {
 	return n
 }
 
+// seenCalls returns all calls so far.
+func (f *fakeAWS) seenCalls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.log)
+}
+
 // codesSentOnce fails the test if AWS saw one code twice.
 func (f *fakeAWS) codesSentOnce(t *testing.T) {
 	t.Helper()

@@ -52,8 +52,8 @@ func TestP21AsksAreHeldToTheLimitsOfAWS(t *testing.T) {
 				t.Errorf("%s for %v: %v, want %s", tc.profile, tc.life, c.err, tc.want)
 			}
 		}
-		if len(r.aws.log) != 0 || r.status().Prompts != 0 {
-			t.Errorf("AWS was asked: %q", r.aws.log)
+		if len(r.aws.seenCalls()) != 0 || r.status().Prompts != 0 {
+			t.Errorf("AWS was asked: %q", r.aws.seenCalls())
 		}
 	})
 }
@@ -70,7 +70,7 @@ func TestDurationOfALastRole(t *testing.T) {
 			wantLife(t, r, "two, 30m", r.lasting("two", 30*time.Minute, 0, "").document(t), 30*time.Minute)
 		}
 		if got := r.aws.calls("AssumeRole"); got != 4 {
-			t.Errorf("%d AssumeRole calls, want 4: %q", got, r.aws.log)
+			t.Errorf("%d AssumeRole calls, want 4: %q", got, r.aws.seenCalls())
 		}
 		if got := r.aws.params[0].DurationSeconds; got != 43200 || len(r.aws.params) != 1 {
 			t.Errorf("GetSessionToken for %d s, %d times; want 43200 once", got, len(r.aws.params))

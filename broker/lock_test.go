@@ -105,7 +105,7 @@ func TestP13LockedServesNothing(t *testing.T) {
 			t.Errorf("status after lock: %+v, vault %+v", s.Sessions, s.Vault)
 		}
 		r.aws.failAlways("Delete", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "the vault is locked", Hint: "open it: broker unlock"})
-		calls := len(r.aws.log)
+		calls := len(r.aws.seenCalls())
 
 		const goesOn = ""
 		item := "broker.v1." + strings.Repeat("a", 32)
@@ -165,9 +165,7 @@ func TestP13LockedServesNothing(t *testing.T) {
 		if waited := time.Since(began); waited > 0 {
 			t.Errorf("helpers waited %v for a vault that is locked", waited)
 		}
-		r.aws.mu.Lock()
-		since := slices.DeleteFunc(slices.Clone(r.aws.log[calls:]), func(line string) bool { return strings.HasPrefix(line, "Delete ") })
-		r.aws.mu.Unlock()
+		since := slices.DeleteFunc(slices.Clone(r.aws.seenCalls()[calls:]), func(line string) bool { return strings.HasPrefix(line, "Delete ") })
 		if len(since) != 0 {
 			t.Errorf("a locked vault, and yet %q", since)
 		}

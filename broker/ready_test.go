@@ -20,12 +20,12 @@ func TestServesSaysWhatIsReady(t *testing.T) {
 		}
 		check := func(profile string, want bool) {
 			t.Helper()
-			calls := len(r.aws.log)
+			calls := len(r.aws.seenCalls())
 			if got := readiness(profile); got != want {
 				t.Errorf("%s: ready %v, want %v", profile, got, want)
 			}
-			if len(r.aws.log) != calls || r.status().Prompts > 1 {
-				t.Errorf("%s: asking made a call or a prompt: %q", profile, r.aws.log)
+			if len(r.aws.seenCalls()) != calls || r.status().Prompts > 1 {
+				t.Errorf("%s: asking made a call or a prompt: %q", profile, r.aws.seenCalls())
 			}
 		}
 		check("dev", false)

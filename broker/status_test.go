@@ -13,7 +13,7 @@ import (
 // TestIdle: a daemon has something to lose while a session lives, while
 // somebody waits for one, and while a vault is open.
 func TestIdle(t *testing.T) {
-	bubble(t, ready, func(t *testing.T, r *rig) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
 		check := func(when string, want bool) {
 			t.Helper()
 			if got := r.Idle(); got != want {
