@@ -29,7 +29,10 @@ func (w *world) desktop() {
 	if err := os.Mkdir(screen, 0o700); err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-wr", "-fbdir", screen)
+	// Without -noreset the server begins anew when its last client leaves, and
+	// throws out who comes at that moment: the tool that looks for a window comes
+	// and goes all the time.
+	cmd := exec.Command("Xvfb", "-noreset", "-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-wr", "-fbdir", screen)
 	cmd.ExtraFiles = []*os.File{pipe}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
