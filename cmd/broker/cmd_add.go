@@ -42,8 +42,8 @@ which MFA devices its user has. With --wire the profile is sent to broker in the
 same run, as broker wire does; the key stays stored if that fails.
 
 With --create IAM makes a new key, and its secret goes straight into the vault.
-Who asks IAM for it is the profile of --using: by default the one that PROFILE
-takes its credentials from, or the only one with a stored key. It is a key of the
+Who asks IAM for it is the profile of --using, else the one that PROFILE takes
+its credentials from, or the only one with a stored key. It is a key of the
 same user, or with --user of another one, for an administrator. No crash loses
 it, or leaves it behind at IAM; the same command goes on. It needs
 iam:CreateAccessKey, iam:ListAccessKeys and iam:DeleteAccessKey.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),

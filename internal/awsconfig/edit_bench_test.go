@@ -74,8 +74,8 @@ func BenchmarkEdit(b *testing.B) {
 // the shortest of a few runs, and of more where the machine was busy with
 // something else: work that grows with the square is never that short.
 func TestEditGrowsWithTheFile(t *testing.T) {
-	config, names := profiles(5000)
-	small, fewer := profiles(500)
+	config, names := profiles(2000)
+	small, fewer := profiles(200)
 	for _, c := range []struct {
 		name string
 		do   func(config []byte, names []string)
