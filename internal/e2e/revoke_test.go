@@ -73,7 +73,7 @@ func TestRevokeEndsSessions(t *testing.T) {
 	w.must(w.run("broker", "revoke", "dev", "--deny-sessions"))
 	w.eventually("the session is denied everything", func() error {
 		if err := w.takes(session); err == nil || !strings.Contains(err.Error(), "explicit deny") {
-			return fmt.Errorf("AWS said %v", err)
+			return fmt.Errorf("AWS said %w", err)
 		}
 		return nil
 	})
