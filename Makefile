@@ -3,7 +3,8 @@
 #   make demo     build, then watch the main job against a pretend AWS account
 #   make test     every test, with the race detector and the coverage gates
 #   make test-stores  broker with real desktops' stores and dialogs; 400 MB of packages
-#   make fuzz     each fuzz target; FUZZTIME=60s for those of the AWS files, 5s for others
+#   make fuzz     fuzz what reads and edits the AWS files, FUZZTIME=60s each
+#   make fuzz-all the same, and every other fuzz target for 5s
 #   make torture  1000 rotations cut short at random; SEED=, FROM=, N= see them again
 #   make test-sdks  how SDKs read the AWS files, against the real ones; Node.js is heavy
 #   make build    the four programs, into bin/
@@ -21,7 +22,7 @@ TAGS     := urfave_cli_no_docs
 PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-stores test-sdks torture fuzz bench bench-quick vet-platforms test-wine pictures lint fmt clean
+.PHONY: build demo test test-stores test-sdks torture fuzz fuzz-all bench bench-quick vet-platforms test-wine pictures lint fmt clean
 
 # Copied into place, as every installation is: what the linker has just written was
 # seen to start a tenth slower than a copy of it (docs/performance.md).
@@ -38,7 +39,7 @@ torture: ; @.ci/torture
 test-sdks: ; @.ci/test-sdks
 test-wine: ; @.ci/test-wine
 pictures: ; @.ci/pictures
-fuzz: ; @.ci/fuzz $(FUZZTIME)
+fuzz fuzz-all: ; @.ci/fuzz "$(FUZZTIME)" $@
 
 bench: build
 	@go run ./internal/bench -programs bin $(if $(RESULTS),-results $(RESULTS))
