@@ -54,8 +54,8 @@ func TestStableProgram(t *testing.T) {
 			path: "/opt/homebrew/bin:/usr/bin", want: "",
 		},
 		{
-			name: "Nix profile", exe: "/nix/store/8lb1-broker-1.2.3/bin/broker", path: "/work/result/bin:/home/ann/.nix-profile/bin",
-			links: []string{"/work/result/bin/broker", "/home/ann/.nix-profile/bin/broker"}, want: "/home/ann/.nix-profile/bin/broker",
+			name: "Nix profile", exe: "/nix/store/8lb1-broker-1.2.3/bin/broker", path: "/home/ann/result/bin:/home/ann/.nix-profile/bin",
+			links: []string{"/home/ann/result/bin/broker", "/home/ann/.nix-profile/bin/broker"}, want: "/home/ann/.nix-profile/bin/broker",
 		},
 		{
 			name: "NixOS", exe: "/nix/store/8lb1-broker-1.2.3/bin/broker",

@@ -238,6 +238,8 @@ func sameLines(file *parsed, theirs *boto) error {
 				return odd(file.file, others[j].line)
 			case int(ours[j].line) != others[j].line:
 				return odd(file.file, min(int(ours[j].line), others[j].line))
+			case hasOddSpace(file.keys[ours[j].key].lower): // which Python takes off a key, and others keep
+				return odd(file.file, others[j].line)
 			}
 		}
 	}
@@ -246,6 +248,10 @@ func sameLines(file *parsed, theirs *boto) error {
 	}
 	return nil
 }
+
+// hasOddSpace reports whether a key begins or ends with what only Python, and
+// not the AWS grammar, takes for white space.
+func hasOddSpace(key string) bool { return string(pyTrim([]byte(key))) != key }
 
 func odd(path string, n int) error {
 	return errorAt(Pos{path, n}, CodeConfigBroken, "SDKs do not agree what this line is: a header, a property, or more of the value above").
