@@ -72,6 +72,9 @@ func (b *Broker) beginCreation(ctx context.Context, params ipc.CreateParams, ask
 		rot.watchedBy(asker)
 		return rot, nil
 	}
+	if err := b.userFree(maker.UserName, maker.AccountID, "make a key for profile "+params.Profile); err != nil {
+		return nil, err
+	}
 	j, err := rotation.PlanCreation(randomID(), maker, newItem(), params.Profile, newItem(), b.opts.Clock.Now())
 	if err != nil {
 		return nil, err

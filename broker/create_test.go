@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,31 @@ func TestCreateNeverValid(t *testing.T) {
 		_, err := r.create(ipc.CreateParams{Profile: "second"})
 		wantCode(t, "never valid", err, ipc.CodeKeyNotValid)
 		r.unmade(1)
+	})
+}
+
+// TestOneChangeOfAUsersKeys: while one journal has sent CreateAccessKey, no other
+// one of that user may begin: what it made would be taken for its own lost key.
+func TestOneChangeOfAUsersKeys(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		r.aws.takes(20 * time.Second)
+		first := r.start(ipc.OpCreate, ipc.CreateParams{Profile: "second"}, ipc.AskTerminal)
+		time.Sleep(time.Second)
+		for what, err := range map[string]error{
+			"a rotation": func() error { _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); return err }(),
+			"a creation": func() error { _, err := r.create(ipc.CreateParams{Profile: "third"}); return err }(),
+		} {
+			wantCode(t, what, err, ipc.CodeRefused)
+			if e := coded(err); !strings.Contains(e.Message, "make a key for profile second") || !strings.Contains(e.Hint, "broker add second --create") {
+				t.Errorf("%s: %v, %s", what, e, e.Hint)
+			}
+		}
+		r.aws.takes(0)
+		<-first.done
+		if first.err != nil || len(r.aws.iamKeys()) != 2 {
+			t.Errorf("%v, IAM has %+v", first.err, r.aws.iamKeys())
+		}
 	})
 }
 

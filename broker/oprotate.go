@@ -106,7 +106,27 @@ func (b *Broker) beginRotation(ctx context.Context, key record, hold bool, asker
 		rot.watchedBy(asker)
 		return rot, nil
 	}
+	if err := b.userFree(key.UserName, key.AccountID, "rotate key "+key.AccessKeyID); err != nil {
+		return nil, err
+	}
 	return b.newRotation(ctx, key, hold, asker)
+}
+
+// userFree refuses a second journal for one IAM user. Each would take a key that
+// the other one has just made for what came of its own lost answer, and delete
+// it. An account that is not known may be the same one.
+func (b *Broker) userFree(userName, accountID, what string) error {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	for _, r := range b.rotations.all {
+		j := r.journal
+		if j.UserName != userName || j.AccountID != "" && accountID != "" && j.AccountID != accountID {
+			continue
+		}
+		return fail(ipc.CodeRefused, "see how far that is: broker status; to go on with it: "+j.ResumeCommand(),
+			"%s: the keys of IAM user %s are being changed already: %s", what, userName, j.What())
+	}
+	return nil
 }
 
 // watchedBy sets who can be asked for a code.

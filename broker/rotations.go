@@ -85,9 +85,11 @@ func (b *Broker) notRotating(profile string, key record) error {
 	if r == nil || b.standsStill(r.state()) { // see abandonRotation
 		return nil
 	}
-	b.rotations.mu.Lock()
-	its := r.journal.Places[0].Profile // which profile need not be: a key can have several
-	b.rotations.mu.Unlock()
+	j := r.state()
+	if j.Creating() {
+		return fail(ipc.CodeRefused, "see it to its end: "+j.ResumeCommand(), "key %s of profile %s is still being made", key.AccessKeyID, profile)
+	}
+	its := j.Places[0].Profile // which profile need not be: a key can have several
 	return fail(ipc.CodeRefused, "see it to its end: broker rotate "+its+" --resume; or take it back: broker rotate "+its+" --undo",
 		"key %s of profile %s is being rotated", key.AccessKeyID, profile)
 }

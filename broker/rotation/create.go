@@ -161,7 +161,7 @@ func (m *Machine) look(ctx context.Context, j Journal) (Journal, Next, error) {
 			Kind: Refused, Code: "key_unexplained",
 			Hint: "find out whose it is; delete it in IAM if nobody uses it, then: " + j.ResumeCommand(),
 			Err: fmt.Errorf("%s: the answer of IAM was lost, and user %s has a key that may be somebody else's: %s",
-				j.what(), j.UserName, strangers[0].describe()),
+				j.What(), j.UserName, strangers[0].describe()),
 		})
 	}
 	if err := m.Hands.DeleteKey(ctx, j, strangers[0].AccessKeyID); err != nil && !errors.Is(err, ErrGone) {
@@ -186,7 +186,7 @@ func (m *Machine) nothingMade(ctx context.Context, j Journal) (Journal, Next, er
 	case j.Attempts >= attempts:
 		return m.end(ctx, j, Aborted, j.newItems(), m.problem(&Error{
 			Kind: Refused, Code: "aws_unreachable", Hint: "nothing has changed; try again: " + j.again(),
-			Err: fmt.Errorf("%s: IAM was asked for a new key %d times, and no answer came", j.what(), j.Attempts),
+			Err: fmt.Errorf("%s: IAM was asked for a new key %d times, and no answer came", j.What(), j.Attempts),
 		}))
 	}
 	next := j

@@ -11,7 +11,8 @@ import (
 
 // A creation is a rotation without an old key: a profile that has none gets a
 // new one. It takes the same steps up to Verified, and ends as Added when the
-// index names the key, or as Aborted when there is no new key (any more).
+// index names the key, or as Aborted or Undone when there is no new key (any
+// more).
 
 // maxKeys is how many keys IAM allows a user, whatever their status.
 const maxKeys = 2
@@ -37,8 +38,8 @@ func PlanCreation(id string, k Maker, seal, profile, item string, now time.Time)
 // Creating reports whether j is a creation.
 func (j Journal) Creating() bool { return j.Maker != nil }
 
-// what says what j does, for errors.
-func (j Journal) what() string {
+// What says what j does, for errors.
+func (j Journal) What() string {
 	if j.Creating() {
 		return "make a key for profile " + j.Places[0].Profile
 	}
@@ -69,7 +70,7 @@ func (j Journal) room(keys []Key) error {
 	return &Error{
 		Kind: Refused, Code: "key_quota",
 		Hint: "IAM allows two keys: find out who uses these, and delete one in IAM if nobody does",
-		Err:  fmt.Errorf("%s: IAM user %s has two keys: %s; and %s", j.what(), j.UserName, keys[0].describe(), keys[1].describe()),
+		Err:  fmt.Errorf("%s: IAM user %s has two keys: %s; and %s", j.What(), j.UserName, keys[0].describe(), keys[1].describe()),
 	}
 }
 
@@ -81,10 +82,22 @@ func (m *Machine) added(ctx context.Context, j Journal) (Journal, Next, error) {
 	return m.end(ctx, j, Added, []string{j.Seal}, nil)
 }
 
+// kept refuses to take a key away that the index may name.
+func (j Journal) kept() error {
+	profile := j.Places[0].Profile
+	return &Error{
+		Kind: Refused, Code: "refused", Hint: "take it out of use: broker revoke " + profile + "; or let it be finished: " + j.again(),
+		Err: fmt.Errorf("%s: key %s works, and the profile may have it already", j.What(), j.New),
+	}
+}
+
 // unmake deletes a new key that nothing names.
 func (m *Machine) unmake(ctx context.Context, j Journal) (Journal, Next, error) {
 	if err := m.Hands.DeleteKey(ctx, j, j.New); err != nil && !errors.Is(err, ErrGone) {
 		return m.failed(ctx, j, err)
 	}
-	return m.end(ctx, j, Aborted, j.newItems(), j.Cause)
+	if j.Cause != nil {
+		return m.end(ctx, j, Aborted, j.newItems(), j.Cause)
+	}
+	return m.end(ctx, j, Undone, j.newItems(), nil)
 }

@@ -31,7 +31,7 @@ func (m *Machine) verify(ctx context.Context, j Journal) (Journal, Next, error) 
 	case errors.Is(err, ErrNotYet) && m.Hands.Now().Sub(*j.StoredAt) > patience:
 		return m.turn(ctx, j, &Error{
 			Kind: Refused, Code: "key_not_valid", Hint: "what served before goes on serving; try again later: " + j.again(),
-			Err: fmt.Errorf("%s: AWS does not accept the new key %s after %v", j.what(), j.New, patience),
+			Err: fmt.Errorf("%s: AWS does not accept the new key %s after %v", j.What(), j.New, patience),
 		})
 	case errors.Is(err, ErrMismatch):
 		return m.turn(ctx, j, err)

@@ -103,11 +103,15 @@ func (m *Machine) Resume(ctx context.Context, j Journal) (Journal, error) {
 }
 
 // Undo turns a rotation round: the old key serves again, and the new one is
-// deleted. It is refused for one that has ended. For one that is on its way back
+// deleted. It is refused for one that has ended, and for a creation whose key the
+// index may name already. For one that is on its way back
 // and stands still because on_rotate fails, it goes on without on_rotate.
 func (m *Machine) Undo(ctx context.Context, j Journal) (Journal, error) {
 	if j.State.Ended() {
 		return j, &Error{Kind: Refused, Code: "no_rotation", Err: fmt.Errorf("the rotation of key %s has ended: it is %s", j.Old, j.State)}
+	}
+	if j.Creating() && j.State == Verified {
+		return j, j.kept()
 	}
 	next := j
 	if j.Back && j.Problem != nil && j.State == Verified {

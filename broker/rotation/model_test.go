@@ -39,9 +39,13 @@ type model struct {
 	vault   map[string]string // item → access key ID, or "seal"
 	sealed  string
 	index   string
+	second  string // what the index names for the profile of a creation
 	journal []byte
 	told    []string
 
+	creates bool          // see creation_test.go
+	lucky   bool          // no worker dies by itself
+	strange bool          // somebody else has a key, too
 	flap    time.Duration // how long a key that is new to AWS is known now and then only
 	period  time.Duration // of now and then; 0 is never
 	calls   int
@@ -138,6 +142,9 @@ func (m *model) safe(when string) {
 	if !there || !k.active || m.now.Before(k.knownAt) || stored < 2 {
 		m.t.Fatalf("%s: the index names %s: at IAM %v, stored %d times; %s", when, m.index, k, stored, strings.Join(m.history, " "))
 	}
+	if m.creates {
+		m.explained(when)
+	}
 }
 
 func (m *model) Now() time.Time { return m.now }
@@ -177,7 +184,7 @@ func (m *model) CreateKey(_ context.Context, j Journal) (id string, err error) {
 		m.made++
 		id = fmt.Sprintf("AKIANEWNEWNEWNEWN%03d", m.made)
 		m.iam[id] = &modelKey{active: true, created: m.now, knownAt: m.now.Add(m.flap)}
-		if m.rng.IntN(3) > 0 { // else the worker died between IAM's answer and the file
+		if m.lucky || m.rng.IntN(3) > 0 { // else the worker died between IAM's answer and the file
 			m.sealed = id
 			return nil
 		}
@@ -223,8 +230,15 @@ func (m *model) known(k *modelKey) bool {
 	return left <= 0 || m.period > 0 && (left/m.period)%2 == 0
 }
 
-func (m *model) Switch(_ context.Context, _ Journal, id string) error {
-	return m.call("Switch:"+id, func() error { m.index = id; return nil })
+func (m *model) Switch(_ context.Context, j Journal, id string) error {
+	return m.call("Switch:"+id, func() error {
+		if j.Creating() {
+			m.second = id
+		} else {
+			m.index = id
+		}
+		return nil
+	})
 }
 
 func (m *model) Tell(_ context.Context, _ Journal, id string) error {
@@ -257,6 +271,9 @@ func (m *model) DeleteKey(_ context.Context, _ Journal, id string) error {
 
 func (m *model) Forget(_ context.Context, j Journal, items []string) error {
 	return m.call("Forget", func() error {
+		if m.second != "" && slices.Contains(items, item(11)) {
+			m.t.Fatalf("forget %s, which the index names; %s", m.second, strings.Join(m.history, " "))
+		}
 		for _, name := range items {
 			delete(m.vault, name)
 		}
