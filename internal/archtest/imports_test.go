@@ -52,6 +52,7 @@ var ours = map[string][]string{
 	"internal/tty":           {"internal/atomicfile", "internal/paths", "internal/secret"},
 	"internal/testcorpus":    {},
 	"internal/testprograms":  {},
+	"internal/testtracer":    {},
 }
 
 // theirs says who may import a module of somebody else: a directory, or with a
