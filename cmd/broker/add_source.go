@@ -142,9 +142,6 @@ func (a *app) offerDelete(ctx context.Context, path string) error {
 	return nil
 }
 
-// errNoTerminal reports that there is nobody to ask.
-var errNoTerminal = errors.New("there is no terminal to ask on")
-
 // choose lets the user pick one of several things by its number, from 1. It
 // returns an index.
 func choose(ctx context.Context, question string, things []string) (int, error) {

@@ -11,27 +11,15 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
-
-	"credbroker/internal/awsconfig"
-	"credbroker/internal/ipc"
-	"credbroker/internal/paths"
 )
 
 // app is one run of broker: its surroundings, and the command line once it is
-// taken apart. The environment is read here and nowhere below cmd.
+// taken apart.
 type app struct {
-	args   []string
-	env    []string
-	getenv func(string) string
-	uid    int
-	stdin  *os.File
-	stdout io.Writer
-	stderr io.Writer
-	now    func() time.Time
-
+	*App
+	args []string
 	line line
 }
 
@@ -39,11 +27,12 @@ type app struct {
 func (a *app) run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	parser := lineParser{commands: a.commands(), isProfile: a.isProfile}
+	commands := a.commands()
+	parser := lineParser{commands: tableOf(commands), isProfile: a.isProfile}
 	l, err := parser.parse(a.args)
 	a.line = l
 	if err != nil {
-		return report(a.stderr, a.helpOf(err))
+		return report(a.stderr, helpOf(err, l.path...))
 	}
 	if len(l.path) > 0 && l.path[0] == helperName && !l.has("help") {
 		return a.credentialProcess(a.helperArgs())
@@ -54,10 +43,14 @@ func (a *app) run() int {
 	argv := append(append([]string{"broker"}, l.path...), l.flags...)
 	out := &output{w: a.stdout}
 	a.stdout = out
-	if err := a.cli(parser.commands).RunContext(ctx, argv); err != nil {
-		return report(a.stderr, a.helpOf(a.execStatus(a.withProxy(err))))
+	if err := a.cli(commands).RunContext(ctx, argv); err != nil {
+		err = a.withProxy(err)
+		if len(l.path) > 0 && l.path[0] == execName {
+			err = execStatus(err)
+		}
+		return report(a.stderr, helpOf(err, l.path...))
 	}
-	if !l.has("help") {
+	if !l.has("help") && l.nags() {
 		a.nag(ctx)
 	}
 	if out.err != nil {
@@ -79,14 +72,6 @@ func (o *output) Write(data []byte) (int, error) {
 		o.err = err
 	}
 	return n, err
-}
-
-// helpOf lets a usage error without a hint of its own name the command's help.
-func (a *app) helpOf(err error) error {
-	if asCoded(err).Code != ipc.CodeUsage || len(a.line.path) == 0 {
-		return err
-	}
-	return withHint(err, "for help: broker "+strings.Join(a.line.path, " ")+" --help")
 }
 
 // cli builds the command line interface. What it is given to parse has passed
@@ -118,30 +103,9 @@ func (a *app) commands() []*cli.Command {
 	}
 }
 
-// places returns where everything lives. It fails only on an environment that
-// contradicts itself.
-func (a *app) places() (paths.Places, error) { return paths.Find(a.getenv, a.uid) }
-
-// profile returns the profile that a command is about: the flag, the argument,
-// AWS_PROFILE, "default".
+// profile returns the profile that a command is about.
 func (a *app) profile(c *cli.Context, words []string) (string, error) {
-	flag := c.String("profile")
-	switch {
-	case c.IsSet("profile") && flag == "":
-		return "", usagef("the profile is empty")
-	case len(words) > 1:
-		return "", usagef("%s takes one profile, not %s", c.Command.Name, strings.Join(words, " "))
-	case len(words) == 1 && flag != "" && words[0] != flag:
-		return "", usagef("%s is given two profiles, %s and %s", c.Command.Name, flag, words[0])
-	case len(words) == 1:
-		return words[0], awsconfig.ValidProfileName(words[0])
-	case c.IsSet("profile"):
-		return flag, awsconfig.ValidProfileName(flag)
-	}
-	if name := a.getenv("AWS_PROFILE"); name != "" {
-		return name, awsconfig.ValidProfileName(name)
-	}
-	return awsconfig.DefaultProfile, nil
+	return a.chosenProfile(c.Command.Name, c.String("profile"), c.IsSet("profile"), words)
 }
 
 // noWords refuses arguments that a command does not take.
@@ -169,8 +133,19 @@ func (a *app) printf(format string, args ...any) {
 	fmt.Fprintf(a.stdout, format, args...)
 }
 
-// version is the release, set by the linker.
-var version = "0.0.0-dev"
+// tableOf returns what a command line is read against.
+func tableOf(commands []*cli.Command) []verb {
+	var table []verb
+	for _, c := range commands {
+		one := verb{name: c.Name, aliases: c.Aliases, subcommands: tableOf(c.Subcommands)}
+		for _, f := range c.Flags {
+			_, isSwitch := f.(*cli.BoolFlag)
+			one.flags = append(one.flags, flagNames{names: f.Names(), isSwitch: isSwitch})
+		}
+		table = append(table, one)
+	}
+	return table
+}
 
 // switchFlag is a flag without a value.
 func switchFlag(name, usage string) cli.Flag {
@@ -198,4 +173,8 @@ func about(text, example string) string {
 // aboutExit is about for a command whose exit statuses are its own.
 func aboutExit(text, example, exitStatus string) string {
 	return strings.TrimSpace(text) + "\n\nEXAMPLE\n   " + example + "\n\n" + exitStatus
+}
+
+func durationFlag() cli.Flag {
+	return &cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "credentials that live for `DUR`, such as 1h30m; 15m to 36h, for a role to 12h"}
 }

@@ -18,7 +18,7 @@ const maxState = 1 << 20
 
 // awsFiles returns the AWS files of the caller. Under broker exec that is the
 // file behind the overlay: the overlay is exec's own, not the user's.
-func (a *app) awsFiles() (awsconfig.Files, error) {
+func (a *App) awsFiles() (awsconfig.Files, error) {
 	p, err := a.places()
 	if err != nil {
 		return awsconfig.Files{}, err
@@ -31,7 +31,7 @@ func (a *app) awsFiles() (awsconfig.Files, error) {
 }
 
 // awsConfig reads the AWS files of the caller.
-func (a *app) awsConfig() (*awsconfig.Config, error) {
+func (a *App) awsConfig() (*awsconfig.Config, error) {
 	files, err := a.awsFiles()
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (a *app) awsConfig() (*awsconfig.Config, error) {
 
 // storedKeys returns the access key ID that the index has for each profile. No
 // daemon is asked. A missing index is empty; one that cannot be read is not.
-func (a *app) storedKeys() (map[string]string, error) {
+func (a *App) storedKeys() (map[string]string, error) {
 	p, err := a.places()
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func lookup(keys map[string]string) awsconfig.KeyLookup {
 
 // isProfile reports whether a word names a profile, of the AWS files or of the
 // index. Files that cannot be read name none: exec reads them again and says so.
-func (a *app) isProfile(name string) bool {
+func (a *App) isProfile(name string) bool {
 	if keys, err := a.storedKeys(); err == nil {
 		if _, ok := keys[name]; ok {
 			return true

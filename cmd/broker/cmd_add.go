@@ -176,13 +176,6 @@ func (a *app) addedJSON(ctx context.Context, o addOptions, key ipc.Key) error {
 	}{key, result}), err)
 }
 
-func orText(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
 // isPasskey reports whether a serial number is that of a passkey or security
 // key, which AWS does not accept in STS calls.
 func isPasskey(serial string) bool { return strings.Contains(serial, ":u2f/") }

@@ -6,8 +6,6 @@ import (
 	"context"
 
 	"github.com/urfave/cli/v2"
-
-	"credbroker/internal/ipc"
 )
 
 func newExplainCommand(a *app) *cli.Command {
@@ -42,11 +40,4 @@ func (a *app) explain(ctx context.Context, profile string, asJSON bool) error {
 	}
 	a.printExplanation(x, a.now())
 	return nil
-}
-
-// explanation asks the daemon for the plan of a profile.
-func (a *app) explanation(ctx context.Context, profile string) (ipc.Explanation, error) {
-	var x ipc.Explanation
-	err := a.call(ctx, ipc.OpExplain, ipc.ExplainParams{Profile: profile}, &x)
-	return x, err
 }

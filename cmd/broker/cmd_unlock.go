@@ -4,18 +4,13 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
 	"credbroker/internal/tty"
@@ -26,10 +21,6 @@ const tries = 3
 
 // maxPassphrase is the longest passphrase, in bytes.
 const maxPassphrase = 1024
-
-// unlockGrace is how long a broker unlock that another command runs has to end
-// when that is interrupted.
-const unlockGrace = 5 * time.Second
 
 // unlockResult is the JSON of broker unlock.
 type unlockResult struct {
@@ -169,53 +160,4 @@ func passphraseFrom(in io.Reader) (secret.String, error) {
 		return secret.String{}, usagef("the first line of standard input holds no passphrase of at most %d bytes", maxPassphrase)
 	}
 	return secret.New(string(line[:n])), nil
-}
-
-// pinned returns the store by broker's own config, which needs no daemon.
-func (a *app) pinned() (ipc.Store, error) {
-	p, err := a.places()
-	if err != nil {
-		return ipc.Store{}, err
-	}
-	s, err := awsconfig.LoadSettings(p.ConfigFile)
-	if err != nil {
-		return ipc.Store{}, err
-	}
-	if s.Vault.Backend == "" {
-		return ipc.Store{}, errorf(ipc.CodeNotInitialised, "no store is pinned in %s", p.ConfigFile)
-	}
-	return a.store(s.Vault, p), nil
-}
-
-// unlocked runs f and, if that failed because a vault with a passphrase is
-// locked, lets the user unlock it right here and runs f once more. broker
-// unlock does that in a process of its own: this one may become the command
-// that exec runs, and has no use for a passphrase.
-func (a *app) unlocked(ctx context.Context, f func() error) error {
-	err := f()
-	if !hasCode(err, ipc.CodeKeychainLocked) {
-		return err
-	}
-	store, serr := a.pinned()
-	if serr != nil || store.Holder == "" {
-		return err
-	}
-	t, ok := openTerminal()
-	if !ok {
-		return err
-	}
-	_ = t.tty.Close() // it was only looked at
-	path, perr := os.Executable()
-	if perr != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, path, "unlock")
-	cmd.Env = daemonEnv(a.env)             // where things are, and nothing more
-	cmd.Stdout, cmd.Stderr = nil, a.stderr // its output is not this command's
-	// It has turned the terminal's echo off, and is to turn it on again.
-	cmd.Cancel, cmd.WaitDelay = func() error { return askToEnd(cmd.Process) }, unlockGrace
-	if cmd.Run() != nil {
-		return cmp.Or(ctx.Err(), err) // why not it has said itself
-	}
-	return f()
 }

@@ -53,11 +53,11 @@ func callLimit(op string) time.Duration {
 
 // call puts one request to the daemon, which is started if need be, and
 // decodes the result.
-func (a *app) call(ctx context.Context, op string, params, result any) error {
+func (a *App) call(ctx context.Context, op string, params, result any) error {
 	return a.callWithin(ctx, callLimit(op), op, params, result)
 }
 
-func (a *app) callWithin(ctx context.Context, limit time.Duration, op string, params, result any) error {
+func (a *App) callWithin(ctx context.Context, limit time.Duration, op string, params, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	raw, err := a.converse(ctx, ipc.Request{Op: op}, params, nil)
@@ -73,7 +73,7 @@ func (a *app) callWithin(ctx context.Context, limit time.Duration, op string, pa
 // converse holds one conversation. A daemon that is not there is started. One
 // that goes away in the middle is asked once more, but only for what changes
 // nothing by being asked twice: an MFA code must not be sent again.
-func (a *app) converse(ctx context.Context, req ipc.Request, params any, surface ipc.Surface) (json.RawMessage, error) {
+func (a *App) converse(ctx context.Context, req ipc.Request, params any, surface ipc.Surface) (json.RawMessage, error) {
 	if params != nil {
 		var err error
 		if own, ok := params.(interface {
@@ -125,7 +125,7 @@ func unreached(err error) bool {
 
 // startDaemon starts brokerd, which stands beside this program, and waits
 // until it, or one that somebody else started meanwhile, serves.
-func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile string) error {
+func (a *App) startDaemon(ctx context.Context, client *ipc.Client, logFile string) error {
 	if where := foreign(os.DirFS("/"), func(name string) (string, error) { return os.Readlink("/" + name) }); where != "" {
 		return &ipc.Error{
 			Code:    ipc.CodeNoDaemon,
@@ -164,7 +164,7 @@ func (a *app) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 
 // startFailure says why brokerd did not start. Its standard error went nowhere:
 // the reason is in its log, unless that could not be written.
-func (a *app) startFailure(status int, logFile string, since time.Time) error {
+func (a *App) startFailure(status int, logFile string, since time.Time) error {
 	if p, err := a.places(); err == nil && status == daemonRefused {
 		if _, err := awsconfig.LoadSettings(p.ConfigFile); err != nil {
 			return err
@@ -222,7 +222,7 @@ func lastRefusal(logFile string, since time.Time) string {
 // spawnDaemon starts brokerd so that it outlives this program and holds
 // nothing of it: an SDK waits for as long as anybody has its helper's standard
 // output or error open. The channel delivers the exit status if it ends.
-func (a *app) spawnDaemon() (<-chan int, error) {
+func (a *App) spawnDaemon() (<-chan int, error) {
 	path, err := sibling("brokerd")
 	if err != nil {
 		return nil, err

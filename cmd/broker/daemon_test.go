@@ -28,7 +28,7 @@ func TestSilentDaemon(t *testing.T) {
 	}
 	defer l.Close()
 	env := map[string]string{"HOME": dir, "BROKER_SOCKET": socket}
-	a := &app{getenv: func(name string) string { return env[name] }, uid: os.Getuid()}
+	a := &App{getenv: func(name string) string { return env[name] }, uid: os.Getuid()}
 	err = a.callWithin(t.Context(), 50*time.Millisecond, ipc.OpList, nil, nil)
 	if !errors.Is(err, &ipc.Error{Code: ipc.CodeDeadline}) {
 		t.Errorf("list: %v, want %s", err, ipc.CodeDeadline)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,10 +163,4 @@ func (d *doctor) checkHelper(p awsconfig.Profile) {
 		return
 	}
 	d.at(p.Where("credential_process"), f)
-}
-
-// gone reports whether nothing has the name path.
-func gone(path string) bool {
-	_, err := os.Stat(path)
-	return errors.Is(err, fs.ErrNotExist)
 }

@@ -25,7 +25,7 @@ const maxOverlay = 32 << 20
 // sharedConfig reads the caller's AWS files, which must be those that brokerd
 // reads: a child of exec would otherwise see profiles that broker knows nothing
 // of, or knows by other properties.
-func (a *app) sharedConfig(serves ipc.Serves) (*awsconfig.Config, error) {
+func (a *App) sharedConfig(serves ipc.Serves) (*awsconfig.Config, error) {
 	files, err := a.awsFiles()
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func samePath(a, b string) bool {
 // checkOutranked refuses to start a child that would take the profile's
 // credentials from ~/.aws/credentials: SDKs prefer what stands there to the
 // config file, whatever that says.
-func (a *app) checkOutranked(config *awsconfig.Config, profile string) error {
+func (a *App) checkOutranked(config *awsconfig.Config, profile string) error {
 	key, pos, found := config.SourceInCredentials(profile)
 	if !found {
 		return nil
@@ -83,7 +83,7 @@ func sendsToBroker(config *awsconfig.Config, exe, profile string) bool {
 // overlay returns the path of the config file that the child is to use in
 // place of the user's, or "" when the user's own does. It knows no life of the
 // credentials, so one that is given takes an overlay.
-func (a *app) overlay(config *awsconfig.Config, serves ipc.Serves, profile string, life lifespan) (string, error) {
+func (a *App) overlay(config *awsconfig.Config, serves ipc.Serves, profile string, life lifespan) (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find broker: %w", err)
@@ -146,4 +146,30 @@ func overlaid(dir, path string) (original string, ok bool) {
 		return "", false
 	}
 	return awsconfig.OverlayOriginal(data)
+}
+
+// keyPairHint says how a key comes out of the AWS files. stored is the access
+// key ID of the key that is stored for the profile, or "".
+func keyPairHint(p awsconfig.Profile, stored string) string {
+	id := p.Get("aws_access_key_id")
+	switch {
+	case p.Get("aws_session_token") != "" || p.Get("aws_security_token") != "":
+		return "remove the temporary credentials, and what writes them: broker renews such credentials by itself"
+	case id == "" || p.Get("aws_secret_access_key") == "":
+		return "remove the line, or add the one that is missing"
+	case stored == "":
+		return "store it and remove its lines: broker import " + p.Name + " --delete-source"
+	case stored == id:
+		return "the key is stored: remove its lines: broker import " + p.Name + " --delete-source"
+	}
+	return "store it in place of the other (broker add " + p.Name + " --replace), or remove its lines"
+}
+
+// otherFile refuses files that brokerd does not read.
+func otherFile(who, variable, caller, daemon string) error {
+	return &ipc.Error{
+		Code:    ipc.CodeRefused,
+		Message: fmt.Sprintf("%s %s, but brokerd reads %s", who, caller, daemon),
+		Hint:    "unset " + variable + " or set it to that file, or name yours in [aws] of broker's config",
+	}
 }

@@ -31,7 +31,7 @@ func TestExplanationText(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		(&app{stdout: &out}).printExplanation(x, time.Date(2000, 1, 1, 0, 30, 0, 0, time.UTC))
+		(&app{App: &App{stdout: &out}}).printExplanation(x, time.Date(2000, 1, 1, 0, 30, 0, 0, time.UTC))
 		golden := filepath.Join("testdata", "explain", name+".txt")
 		if *update {
 			if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {

@@ -5,26 +5,41 @@ package main
 import (
 	"slices"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 )
+
+// verb is what a command line is read against: a command's name and flags.
+type verb struct {
+	name        string
+	aliases     []string
+	flags       []flagNames
+	subcommands []verb
+}
+
+// flagNames are the names of one flag, without dashes; the first is the one that
+// it is known by.
+type flagNames struct {
+	names    []string
+	isSwitch bool // it stands without a value
+}
+
+func (f flagNames) has(name string) bool { return slices.Contains(f.names, name) }
 
 // line is a command line taken apart by the flag rule: flags may stand
 // anywhere before "--", a word never turns into a flag nor a flag into a word,
 // and what exec runs is handed over untouched.
 //
-// urfave/cli v2 stops reading flags at the first word and drops "--" without a
-// trace, so it is given the flags alone and the words stay here.
+// The library of the command line stops reading flags at the first word and drops
+// "--" without a trace, so it is given the flags alone and the words stay here.
 type line struct {
 	path  []string // the command, and its subcommand if it has them
-	flags []string // in a form that urfave/cli parses: --name or --name=value
+	flags []string // in a form that the library parses: --name or --name=value
 	words []string // the arguments of every command but exec's child
 	child []string // exec only: what to run, and its arguments
 }
 
 // lineParser reads one command line against a table of commands.
 type lineParser struct {
-	commands []*cli.Command
+	commands []verb
 	// isProfile tells exec, when there is no "--", whether its first word
 	// names a profile or begins the child's command line.
 	isProfile func(name string) bool
@@ -49,9 +64,9 @@ func (p lineParser) parse(args []string) (line, error) {
 		return l, err
 	}
 	switch {
-	case len(rest) > 0 && (leaf == nil || len(leaf.Subcommands) > 0):
+	case len(rest) > 0 && (leaf == nil || len(leaf.subcommands) > 0):
 		return l, usagef("there is no command before --")
-	case leaf == nil || leaf.Name != execName:
+	case leaf == nil || leaf.name != execName:
 		l.words = append(l.words, rest...)
 	case dashed:
 		l.child = rest
@@ -60,7 +75,7 @@ func (p lineParser) parse(args []string) (line, error) {
 }
 
 // read takes apart what stands before "--" and returns the command.
-func (p lineParser) read(l *line, head []string, dashed bool) (leaf *cli.Command, err error) {
+func (p lineParser) read(l *line, head []string, dashed bool) (leaf *verb, err error) {
 	for i := 0; i < len(head); i++ {
 		switch {
 		case isFlag(head[i]):
@@ -69,12 +84,12 @@ func (p lineParser) read(l *line, head []string, dashed bool) (leaf *cli.Command
 				return nil, err
 			}
 			i += used - 1
-		case leaf == nil || len(leaf.Subcommands) > 0:
+		case leaf == nil || len(leaf.subcommands) > 0:
 			if leaf, err = p.descend(leaf, head[i]); err != nil {
 				return nil, err
 			}
-			l.path = append(l.path, leaf.Name)
-		case leaf.Name == execName && !dashed && p.childBegins(*l, head[i:]):
+			l.path = append(l.path, leaf.name)
+		case leaf.name == execName && !dashed && p.childBegins(*l, head[i:]):
 			l.child = head[i:]
 			return leaf, nil
 		default:
@@ -97,6 +112,17 @@ func (p lineParser) childBegins(l line, tail []string) bool {
 	}
 }
 
+// value returns the value of a flag, the last one if it was given again, and
+// whether it was given. The names of l's flags are their first ones.
+func (l line) value(name string) (value string, given bool) {
+	for _, f := range l.flags {
+		if v, ok := strings.CutPrefix(f, "--"+name+"="); ok {
+			value, given = v, true
+		}
+	}
+	return value, given
+}
+
 // has reports whether a flag was given.
 func (l line) has(name string) bool {
 	return slices.ContainsFunc(l.flags, func(f string) bool {
@@ -110,21 +136,21 @@ func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
 // flag reads the flag at the head of tail, with its value, into l and returns
 // how many words it took. Before the command is known every command's flags
 // are; checkFlags looks again when it is.
-func (p lineParser) flag(l *line, leaf *cli.Command, tail []string) (int, error) {
+func (p lineParser) flag(l *line, leaf *verb, tail []string) (int, error) {
 	given, value, hasValue := strings.Cut(tail[0], "=")
 	known := flagsOf(leaf)
-	if leaf == nil || len(leaf.Subcommands) > 0 {
+	if leaf == nil || len(leaf.subcommands) > 0 {
 		known = allFlags(p.commands)
 	}
 	flag := findFlag(known, strings.TrimLeft(given, "-"))
 	if flag == nil {
 		return 0, unknownFlag(given, known)
 	}
-	name := "--" + flag.Names()[0]
+	name := "--" + flag.names[0]
 	switch {
-	case isSwitch(flag) && hasValue:
+	case flag.isSwitch && hasValue:
 		return 0, usagef("flag %s takes no value", given)
-	case isSwitch(flag):
+	case flag.isSwitch:
 		l.flags = append(l.flags, name)
 		return 1, nil
 	case hasValue:
@@ -139,7 +165,7 @@ func (p lineParser) flag(l *line, leaf *cli.Command, tail []string) (int, error)
 
 // checkFlags refuses a flag that stood before the command and is not one of
 // the command's own.
-func checkFlags(l line, leaf *cli.Command) error {
+func checkFlags(l line, leaf *verb) error {
 	for _, given := range l.flags {
 		name, _, _ := strings.Cut(given, "=")
 		if findFlag(flagsOf(leaf), strings.TrimLeft(name, "-")) == nil {
@@ -150,74 +176,62 @@ func checkFlags(l line, leaf *cli.Command) error {
 }
 
 // descend returns the command that word names under parent.
-func (p lineParser) descend(parent *cli.Command, word string) (*cli.Command, error) {
+func (p lineParser) descend(parent *verb, word string) (*verb, error) {
 	commands := p.commands
 	if parent != nil {
-		commands = parent.Subcommands
-	}
-	for _, c := range commands {
-		if c.HasName(word) {
-			return c, nil
-		}
+		commands = parent.subcommands
 	}
 	err := usagef("unknown command %q", word)
 	var names []string
-	for _, c := range commands {
-		names = append(names, c.Names()...)
+	for i := range commands {
+		its := append([]string{commands[i].name}, commands[i].aliases...)
+		if slices.Contains(its, word) {
+			return &commands[i], nil
+		}
+		names = append(names, its...)
 	}
 	err.Hint = didYouMean(word, names)
 	return nil, err
 }
 
 // globalFlags are the flags of broker itself; help is every command's too.
-func globalFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}},
-		&cli.BoolFlag{Name: "version"},
-	}
+func globalFlags() []flagNames {
+	return []flagNames{{names: []string{"help", "h"}, isSwitch: true}, {names: []string{"version"}, isSwitch: true}}
 }
 
 // flagsOf returns the flags that a command takes; nil is broker itself.
-func flagsOf(c *cli.Command) []cli.Flag {
+func flagsOf(c *verb) []flagNames {
 	if c == nil {
 		return globalFlags()
 	}
-	return append(slices.Clone(c.Flags), globalFlags()[0])
+	return append(slices.Clone(c.flags), globalFlags()[0])
 }
 
 // allFlags returns the flags of every command. Commands agree on whether a
 // flag takes a value; a test holds them to it.
-func allFlags(commands []*cli.Command) []cli.Flag {
+func allFlags(commands []verb) []flagNames {
 	flags := globalFlags()
 	for _, c := range commands {
-		flags = append(flags, c.Flags...)
-		flags = append(flags, allFlags(c.Subcommands)...)
+		flags = append(flags, c.flags...)
+		flags = append(flags, allFlags(c.subcommands)...)
 	}
 	return flags
 }
 
 // findFlag returns the flag of that name, or nil.
-func findFlag(flags []cli.Flag, name string) cli.Flag {
-	for _, f := range flags {
-		if slices.Contains(f.Names(), name) {
-			return f
-		}
+func findFlag(flags []flagNames, name string) *flagNames {
+	if i := slices.IndexFunc(flags, func(f flagNames) bool { return f.has(name) }); i >= 0 {
+		return &flags[i]
 	}
 	return nil
 }
 
-// isSwitch reports whether a flag stands without a value.
-func isSwitch(f cli.Flag) bool {
-	_, ok := f.(*cli.BoolFlag)
-	return ok
-}
-
 // unknownFlag is the refusal of a flag that is in no table.
-func unknownFlag(given string, known []cli.Flag) error {
+func unknownFlag(given string, known []flagNames) error {
 	err := usagef("unknown flag %s", given)
 	var names []string
 	for _, f := range known {
-		names = append(names, "--"+f.Names()[0])
+		names = append(names, "--"+f.names[0])
 	}
 	err.Hint = didYouMean("--"+strings.TrimLeft(given, "-"), names)
 	return err

@@ -6,10 +6,9 @@ package main
 
 import (
 	"errors"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +17,7 @@ import (
 
 func testParser() lineParser {
 	return lineParser{
-		commands:  (&app{}).commands(),
+		commands:  tableOf((&app{}).commands()),
 		isProfile: func(name string) bool { return name == "dev" || name == "ops" },
 	}
 }
@@ -128,12 +127,21 @@ func TestParseLineRefuses(t *testing.T) {
 // command's table, so they must agree on whether it takes a value.
 func TestFlagsAgree(t *testing.T) {
 	switches := map[string]bool{}
-	for _, f := range allFlags((&app{}).commands()) {
-		for _, name := range f.Names() {
-			if was, known := switches[name]; known && was != isSwitch(f) {
+	for _, f := range allFlags(tableOf((&app{}).commands())) {
+		for _, name := range f.names {
+			if was, known := switches[name]; known && was != f.isSwitch {
 				t.Errorf("flag %s takes a value in one command and none in another", name)
 			}
-			switches[name] = isSwitch(f)
+			switches[name] = f.isSwitch
+		}
+	}
+}
+
+// TestExecHasOneTable: exec is read by two programs, against the same flags.
+func TestExecHasOneTable(t *testing.T) {
+	for _, v := range tableOf((&app{}).commands()) {
+		if v.name == execName && !reflect.DeepEqual(v, execVerb()) {
+			t.Errorf("the help has %v, the fast path %v", v, execVerb())
 		}
 	}
 }
@@ -154,81 +162,4 @@ func TestHelpForm(t *testing.T) {
 		}
 	}
 	walk((&app{}).commands())
-}
-
-func TestHelperCommandLine(t *testing.T) {
-	for _, test := range []struct {
-		args []string
-		want string // empty: refused
-		life time.Duration
-	}{
-		{[]string{"dev"}, "dev", 0},
-		{[]string{"--profile", "dev"}, "dev", 0},
-		{[]string{"--profile=dev"}, "dev", 0},
-		{[]string{"-p", "a/b.c"}, "a/b.c", 0},
-		{[]string{"dev", "--"}, "dev", 0},
-		{[]string{"--", "dev"}, "dev", 0},
-		{[]string{"--duration=1h30m", "dev"}, "dev", 90 * time.Minute},
-		{[]string{"dev", "-d", "12h", "--"}, "dev", 12 * time.Hour},
-		{[]string{"-d=15m", "-p", "dev"}, "dev", 15 * time.Minute},
-		{nil, "", 0},
-		{[]string{""}, "", 0},
-		{[]string{"dev", "dev"}, "", 0},
-		{[]string{"--profile"}, "", 0},
-		{[]string{"--json", "dev"}, "", 0},
-		{[]string{"--profile", "dev", "ops"}, "", 0},
-		{[]string{"--duration=1h"}, "", 0},
-		{[]string{"dev", "-d"}, "", 0},
-		{[]string{"dev", "-d", ""}, "", 0},
-		{[]string{"dev", "-d", "14m"}, "", 0},
-		{[]string{"dev", "-d", "37h"}, "", 0},
-		{[]string{"--d=1h", "dev"}, "", 0},
-	} {
-		got, life, err := parseHelper(test.args)
-		if (err != nil) != (test.want == "") || err == nil && (got != test.want || time.Duration(life) != test.life) {
-			t.Errorf("parseHelper(%q) = %q, %v, %v; want %q, %v", test.args, got, life, err, test.want, test.life)
-		}
-	}
-}
-
-// TestP49HostileProfileNames: a name that could traverse a path, forge a line
-// of a file or move a cursor is refused where it is read.
-func TestP49HostileProfileNames(t *testing.T) {
-	for _, name := range []string{
-		"", "a b", "a\nb", "a\x00b", "\x1b[31m", "a\tb", "a\\b", "[a]", "a=b", "a#b", "é", "e\u0301", "\u202edev", "-x", "$(id)", "`id`", "a;b", strings.Repeat("x", 300),
-	} {
-		if got, _, err := parseHelper([]string{"--profile", name}); err == nil {
-			t.Errorf("the helper takes %q as %q", name, got)
-		}
-		_, status := failure(func() error { _, _, err := parseHelper([]string{"--profile", name}); return err }())
-		if status != exitUsage {
-			t.Errorf("%q: exit status %d, want %d", name, status, exitUsage)
-		}
-	}
-}
-
-// TestP48DaemonEnvironment: a daemon that a client starts inherits names of a
-// list and nothing else.
-func TestP48DaemonEnvironment(t *testing.T) {
-	env := []string{
-		"HOME=/h", "LANG=C", "LC_ALL=C", "BROKER_SOCKET=/s", "XDG_RUNTIME_DIR=/r", "DISPLAY=:0", "PATH=/evil",
-		"AWS_PROFILE=x", "AWS_ACCESS_KEY_ID=x", "HTTPS_PROXY=x", "https_proxy=x", "SSL_CERT_FILE=x", "GODEBUG=x", "GOTRACEBACK=x",
-		"LD_PRELOAD=x", "NOTIFY_SOCKET=x", "LISTEN_FDS=1", "XDG_CONFIG_HOME=x", "HOMEX=x", "broken",
-	}
-	want := []string{daemonPath, "HOME=/h", "LANG=C", "LC_ALL=C", "BROKER_SOCKET=/s", "XDG_RUNTIME_DIR=/r", "DISPLAY=:0"}
-	if got := daemonEnv(env); !slices.Equal(got, want) {
-		t.Errorf("daemonEnv() = %q, want %q", got, want)
-	}
-}
-
-func TestChildEnv(t *testing.T) {
-	env := []string{"A=1", "AWS_PROFILE=old", "AWS_SECRET_ACCESS_KEY=x", "AWS_REGION=eu-west-1", "AWS_VAULT=old", "AWS_CONFIG_FILE=/c", "AWS_ENDPOINT_URL=http://x"}
-	want := []string{"A=1", "AWS_REGION=eu-west-1", "AWS_CONFIG_FILE=/c", "AWS_ENDPOINT_URL=http://x", "AWS_PROFILE=dev", "AWS_SDK_LOAD_CONFIG=1", "AWS_VAULT=dev"}
-	if got := childEnv(env, profileEnv("dev", "")); !slices.Equal(got, want) {
-		t.Errorf("childEnv() = %q, want %q", got, want)
-	}
-	got := childEnv(env, profileEnv("dev", "/overlay"))
-	if !slices.Contains(got, "AWS_CONFIG_FILE=/overlay") || slices.Contains(got, "AWS_CONFIG_FILE=/c") {
-		t.Errorf("childEnv() with an overlay = %q", got)
-	}
 }

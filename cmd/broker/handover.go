@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"credbroker/credproc"
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -16,10 +14,6 @@ import (
 
 // lifespan is how long credentials are to live; 0 leaves it to the profile.
 type lifespan time.Duration
-
-func durationFlag() cli.Flag {
-	return &cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "credentials that live for `DUR`, such as 1h30m; 15m to 36h, for a role to 12h"}
-}
 
 // parseLife reads the flag, if it was given.
 func parseLife(text string, given bool) (lifespan, error) {
@@ -54,7 +48,7 @@ func (h handed) environ() []string {
 
 // handOver gets credentials out of the daemon, for an environment or a file. A
 // code is asked for in the foreground.
-func (a *app) handOver(ctx context.Context, profile string, life lifespan) (handed, error) {
+func (a *App) handOver(ctx context.Context, profile string, life lifespan) (handed, error) {
 	x, err := a.explanation(ctx, profile)
 	if err != nil {
 		return handed{}, err
@@ -69,7 +63,7 @@ func (a *app) handOver(ctx context.Context, profile string, life lifespan) (hand
 // regionOf returns the Region for a program that will not read the AWS config
 // for it: the one that was chosen for the profile, else the caller's own, else
 // the default that the sessions were made in.
-func (a *app) regionOf(x ipc.Explanation) string {
+func (a *App) regionOf(x ipc.Explanation) string {
 	region, _ := x.Setting("region")
 	if region.From != ipc.FromDefault {
 		return region.Value
@@ -85,7 +79,7 @@ func (a *app) regionOf(x ipc.Explanation) string {
 // environment need no AWS config, so the caller's may be another than brokerd's,
 // /dev/null for one; but if a file of the caller's own has the profile too, it
 // may be another account's, and brokerd cannot tell which of the two is meant.
-func (a *app) checkOneProfile(x ipc.Explanation) error {
+func (a *App) checkOneProfile(x ipc.Explanation) error {
 	files, err := a.awsFiles()
 	if err != nil {
 		return err
@@ -114,4 +108,11 @@ func (a *app) checkOneProfile(x ipc.Explanation) error {
 		Message: fmt.Sprintf("there are two profiles %s: one of %s, and brokerd's of %s", x.Profile, file, x.AWSConfigFile),
 		Hint:    "unset " + variable + ", or name your file in [aws] of broker's config",
 	}
+}
+
+// explanation asks the daemon for the plan of a profile.
+func (a *App) explanation(ctx context.Context, profile string) (ipc.Explanation, error) {
+	var x ipc.Explanation
+	err := a.call(ctx, ipc.OpExplain, ipc.ExplainParams{Profile: profile}, &x)
+	return x, err
 }

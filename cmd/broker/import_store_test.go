@@ -106,7 +106,7 @@ func TestF19AWSVaultHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		var diag strings.Builder
-		s := &awsVaultProgram{a: &app{env: os.Environ(), stderr: &diag}, path: path, limit: test.limit, taken: map[string]string{}}
+		s := &awsVaultProgram{a: &app{App: &App{env: os.Environ(), stderr: &diag}}, path: path, limit: test.limit, taken: map[string]string{}}
 		_, err := s.take(t.Context(), candidate{profile: "dev"})
 		if !hasCode(err, test.code) || strings.Contains(fmt.Sprintf("%v %+v", err, err)+diag.String(), "wJalr") {
 			t.Errorf("%s: %v, want %s without what it printed", test.script, err, test.code)

@@ -48,7 +48,7 @@ func importHome(t *testing.T, config string) (a *app, out *bytes.Buffer, home st
 	}
 	out = &bytes.Buffer{}
 	env := map[string]string{"HOME": home, "PATH": "/usr/bin:/bin", "BROKER_SOCKET": filepath.Join(home, "s"), "BROKER_STATE_DIR": filepath.Join(home, "state")}
-	return &app{getenv: func(name string) string { return env[name] }, uid: os.Getuid(), stdout: out, stderr: out, now: time.Now}, out, home
+	return &app{App: &App{getenv: func(name string) string { return env[name] }, uid: os.Getuid(), stdout: out, stderr: out, now: time.Now}}, out, home
 }
 
 // run is importKeys for a source of the test's own.

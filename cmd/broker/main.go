@@ -18,8 +18,8 @@ import (
 )
 
 func main() {
-	a := &app{
-		args:   os.Args[1:],
+	a := &app{App: &App{
+		called: os.Args[0],
 		env:    environ(os.Environ()),
 		getenv: os.Getenv,
 		uid:    os.Getuid(),
@@ -27,7 +27,7 @@ func main() {
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		now:    time.Now,
-	}
+	}, args: os.Args[1:]}
 	if len(a.args) > 0 && a.args[0] == helperName && !asksForHelp(a.args[1:]) {
 		os.Exit(a.credentialProcess(a.args[1:]))
 	}

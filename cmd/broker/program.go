@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +18,7 @@ import (
 // program is, unless a package manager keeps each release in a directory of its
 // own and removes it with the next: then it is a link that leads there. No such
 // link is an error of CodeRefused.
-func (a *app) program() (string, error) {
+func (a *App) program() (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find the path of this program: %w", err)
@@ -33,8 +35,8 @@ func (a *app) program() (string, error) {
 		return "", err
 	}
 	called := ""
-	if strings.ContainsAny(os.Args[0], `/\`) { // else a shell took it from PATH
-		if called, err = filepath.Abs(os.Args[0]); err != nil {
+	if strings.ContainsAny(a.called, `/\`) { // else a shell took it from PATH
+		if called, err = filepath.Abs(a.called); err != nil {
 			called = ""
 		}
 	}
@@ -124,4 +126,10 @@ func profiles(home string) []string {
 		"/run/current-system/profile/bin/broker",
 		"/nix/var/nix/profiles/default/bin/broker",
 	}
+}
+
+// gone reports whether nothing has the name path.
+func gone(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }

@@ -156,7 +156,7 @@ func TestProgramOfThisTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{getenv: func(name string) string { return map[string]string{"HOME": t.TempDir()}[name] }}
+	a := &App{getenv: func(name string) string { return map[string]string{"HOME": t.TempDir()}[name] }}
 	if got, err := a.program(); got != exe || err != nil {
 		t.Errorf("program: %q, %v, want %q", got, err, exe)
 	}

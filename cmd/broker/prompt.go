@@ -130,20 +130,5 @@ func (b bystander) Prompt(_ context.Context, p ipc.Prompt) (string, error) {
 // Event has nothing to show.
 func (bystander) Event(json.RawMessage) {}
 
-// confirm asks a yes-or-no question; anything but y or yes is no. Without a
-// terminal it is a usage error that names --yes.
-func (a *app) confirm(ctx context.Context, question string) (bool, error) {
-	t, ok := openTerminal()
-	if !ok {
-		err := usagef("there is no terminal to ask on: %s", question)
-		err.Hint = "add --yes to go ahead without being asked"
-		return false, err
-	}
-	defer func() { _ = t.tty.Close() }() // what was written is on the screen
-	line, err := t.tty.ReadLine(ctx, question+" [y/N] ")
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
-	}
-	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes", nil
-}
+// errNoTerminal reports that there is nobody to ask.
+var errNoTerminal = errors.New("there is no terminal to ask on")

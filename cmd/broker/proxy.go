@@ -14,7 +14,7 @@ import (
 )
 
 // proxyVariable returns the proxy that the caller's environment names, or "".
-func (a *app) proxyVariable() string {
+func (a *App) proxyVariable() string {
 	return cmp.Or(a.getenv("https_proxy"), a.getenv("HTTPS_PROXY"))
 }
 
@@ -34,7 +34,7 @@ func shownURL(text string) string {
 
 // withProxy tells a caller whose shell goes through a proxy why AWS is out of
 // reach: brokerd and its workers look at no variable, only at broker's config.
-func (a *app) withProxy(err error) error {
+func (a *App) withProxy(err error) error {
 	proxy := a.proxyVariable()
 	if proxy == "" || !errors.Is(err, &ipc.Error{Code: ipc.CodeAWSUnreachable}) {
 		return err

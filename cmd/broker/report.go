@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"credbroker/internal/awsconfig"
@@ -22,6 +23,14 @@ func withHint(err error, hint string) error {
 	}
 	coded.Hint = hint
 	return coded
+}
+
+// helpOf lets a usage error without a hint of its own name the command's help.
+func helpOf(err error, command ...string) error {
+	if asCoded(err).Code != ipc.CodeUsage || len(command) == 0 {
+		return err
+	}
+	return withHint(err, "for help: broker "+strings.Join(command, " ")+" --help")
 }
 
 // statusError carries an exit status of exec that no code has.
@@ -137,4 +146,10 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// hasCode reports whether err is a failure of one of these codes.
+func hasCode(err error, codes ...ipc.Code) bool {
+	var coded *ipc.Error
+	return errors.As(err, &coded) && slices.Contains(codes, coded.Code)
 }

@@ -4,14 +4,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"credbroker/internal/ipc"
-	"credbroker/internal/tty"
 )
 
 // shortLimit is how long a shell prompt waits for us at most.
@@ -74,23 +70,6 @@ func profilesOf(keys []ipc.Key) string {
 	return strings.Join(names, ", ")
 }
 
-// askRunning puts one request to the daemon if it runs.
-func (a *app) askRunning(ctx context.Context, op string, result any) error {
-	p, err := a.places()
-	if err != nil {
-		return err
-	}
-	client := &ipc.Client{Socket: p.Socket, Name: "broker " + version}
-	raw, err := client.Converse(ctx, ipc.Request{Op: op}, nil)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, result)
-}
-
-// nagLimit is how long a command waits to hear what there is to say.
-const nagLimit = time.Second
-
 // nagging reports whether a command has somebody in front of it to tell of keys
 // that are due.
 func nagging(command string) bool {
@@ -101,28 +80,8 @@ func nagging(command string) bool {
 	return false
 }
 
-// nag writes one line on standard error about keys that are due, if somebody
-// sits there who has not heard of them today. The daemon knows.
-func (a *app) nag(ctx context.Context) {
-	if len(a.line.path) == 0 || !nagging(a.line.path[0]) || a.line.has("json") || a.line.has("short") || a.line.has("check") || !a.stderrIsTerminal() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, nagLimit)
-	defer cancel()
-	var said ipc.Notices
-	if err := a.askRunning(ctx, ipc.OpNag, &said); err != nil || len(said.Notices) == 0 {
-		return // what the command itself did is not to fail for it
-	}
-	first := said.Notices[0]
-	text, next := first.Text, first.Next
-	if len(said.Notices) > 1 {
-		text += ", and there is more to say"
-		next = "broker list --due"
-	}
-	fmt.Fprintf(a.stderr, "broker: %s: %s\n", printable(text), printable(next))
-}
-
-func (a *app) stderrIsTerminal() bool {
-	f, ok := a.stderr.(*os.File)
-	return ok && tty.IsTerminal(int(f.Fd()))
+// nags reports whether the command line has somebody in front of it to tell of
+// keys that are due.
+func (l line) nags() bool {
+	return len(l.path) > 0 && nagging(l.path[0]) && !l.has("json") && !l.has("short") && !l.has("check")
 }

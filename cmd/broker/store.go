@@ -10,16 +10,6 @@ import (
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
-	"credbroker/internal/paths"
-)
-
-// The stores for keys. Which of them a platform has, says backends.
-const (
-	backendFile          = "file"
-	backendKeychain      = "keychain"
-	backendPass          = "pass"
-	backendSecretService = "secret-service"
-	backendWinCred       = "wincred"
 )
 
 // here says why a store that exists elsewhere is refused on this platform.
@@ -39,25 +29,6 @@ func (a *app) platformStore() string {
 		return backendFile
 	}
 	return nativeStore
-}
-
-// store returns the store that settings pin, as a worker knows it.
-func (a *app) store(s awsconfig.VaultSettings, p paths.Places) ipc.Store {
-	store := ipc.Store{Backend: s.Backend}
-	switch s.Backend {
-	case backendFile:
-		store.Dir, store.PassphraseFile = p.VaultDir, s.PassphraseFile
-		if s.PassphraseFile == "" { // it opens with a passphrase
-			store.Holder = p.HolderSocket
-		}
-	case backendPass:
-		store.Program, store.Dir, store.GnuPGHome = s.PassProgram, s.PasswordStoreDir, s.GnuPGHome
-	case backendKeychain:
-		store.Keychain = s.Keychain
-	case backendSecretService:
-		store.Service = a.sessionBus()
-	}
-	return store
 }
 
 // passSettings finds what pins a password store: the program in a directory of

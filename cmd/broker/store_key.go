@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"credbroker/internal/ipc"
@@ -95,12 +94,6 @@ func (a *app) adopt(ctx context.Context, item ipc.ItemParams, params ipc.AdoptPa
 		return key, errors.Join(err, a.discard(ctx, item))
 	}
 	return key, fmt.Errorf("enter key %s into the index, which broker list shows; it stays in the store, where broker recover finds it: %w", item.AccessKeyID, err)
-}
-
-// hasCode reports whether err is a failure of one of these codes.
-func hasCode(err error, codes ...ipc.Code) bool {
-	var coded *ipc.Error
-	return errors.As(err, &coded) && slices.Contains(codes, coded.Code)
 }
 
 // discard deletes an item that the index does not have, also when the user

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"testing"
@@ -12,34 +11,6 @@ import (
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 )
-
-func TestDidYouMean(t *testing.T) {
-	names := []string{"status", "list", "ls", "add", "remove", "--json", "--profile"}
-	for _, test := range []struct{ given, want string }{
-		{"stauts", "status"},  // swapped
-		{"sttus", "status"},   // missing
-		{"statuss", "status"}, // added
-		{"stetus", "status"},  // another
-		{"stat", "status"},    // begun
-		{"lst", "list"},
-		{"ad", "add"},
-		{"--jsn", "--json"},
-		{"--p", "--profile"},
-		{"frob", ""},
-		{"delete", ""},
-		{"--frob", ""},
-		{"", ""},
-		{"statistics", ""},
-	} {
-		want := ""
-		if test.want != "" {
-			want = "did you mean " + test.want + "?"
-		}
-		if got := didYouMean(test.given, names); got != want {
-			t.Errorf("didYouMean(%q) = %q, want %q", test.given, got, want)
-		}
-	}
-}
 
 // cutWriter takes some bytes and then fails.
 type cutWriter struct{ left int }
@@ -56,7 +27,7 @@ func (w *cutWriter) Write(data []byte) (int, error) {
 // make the answer whole again.
 func TestOutputRemembersTheFirstFailure(t *testing.T) {
 	out := &output{w: &cutWriter{left: 4}}
-	a := &app{stdout: out}
+	a := &app{App: &App{stdout: out}}
 	a.printf("%s", "abc")
 	if out.err != nil {
 		t.Fatal(out.err)
@@ -65,67 +36,6 @@ func TestOutputRemembersTheFirstFailure(t *testing.T) {
 	a.printf("%s", "h")
 	if !errors.Is(out.err, io.ErrShortWrite) {
 		t.Errorf("err = %v, want %v", out.err, io.ErrShortWrite)
-	}
-}
-
-// TestBystander: a command without a terminal declines every question, and says
-// in one line what it waits for.
-func TestBystander(t *testing.T) {
-	var said bytes.Buffer
-	answer, err := bystander{&said}.Prompt(t.Context(), ipc.Prompt{Kind: ipc.PromptMFA, Profile: "dev\nx"})
-	if answer != "" || err == nil {
-		t.Errorf("Prompt() = %q, %v; want an error", answer, err)
-	}
-	if want := "broker: waiting for an MFA code for profile dev x: give it in any terminal: broker mfa\n"; said.String() != want {
-		t.Errorf("it says %q, want %q", said.String(), want)
-	}
-}
-
-func TestWithHint(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		err  error
-		want string
-	}{
-		{"none", usagef("x"), "do it"},
-		{"its own", &ipc.Error{Code: ipc.CodeUsage, Message: "x", Hint: "first"}, "first"},
-		{"AWS config", awsconfig.ValidProfileName("a b"), "do it"},
-		{"no code", errors.New("disk on fire"), ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, _ := failure(withHint(test.err, "do it"))
-			if got.Hint != test.want || got.Message != test.err.Error() {
-				t.Errorf("%q, hint %q; want %q, hint %q", got.Message, got.Hint, test.err.Error(), test.want)
-			}
-		})
-	}
-}
-
-// TestP33URLsWithoutPasswords: a password that was not escaped, as in so many
-// shells, does not show either, in whatever part of the URL it ends up.
-func TestP33URLsWithoutPasswords(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"http://proxy.example.com:3128/":    "http://proxy.example.com:3128",
-		"https://ann:secret@h:8080/x?y#z":   "https://h:8080",
-		"http://[::1]:3128":                 "http://[::1]:3128",
-		"http://ann:12/secret@h":            "",
-		"http://ann:sec/ret@h":              "",
-		"http://ann:12?secret@h":            "",
-		"http://ann:12#secret@h":            "",
-		"http://ann:sec@ret@h":              "",
-		"http://ann:sec%zzret@h":            "",
-		"ann:secret@h:80":                   "",
-		"//ann:secret@h":                    "",
-		"proxy.example.com:3128":            "",
-		"http://ann:secret@h/ann:secret@h2": "",
-	} {
-		if got := shownURL(text); got != want {
-			t.Errorf("%s is shown as %q, want %q", text, got, want)
-		}
-	}
-	if got := shownProxy("http://ann:12/secret@h"); got != "a proxy" {
-		t.Errorf("a proxy is shown as %q", got)
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
-	"strconv"
 
 	"credbroker/internal/ipc"
 )
@@ -64,12 +62,6 @@ func (a *app) worker(ctx context.Context, op string, params, result any, bus str
 		return errorf(ipc.CodeProtocol, "the worker's answer to %s cannot be read", op)
 	}
 	return nil
-}
-
-// sessionBus returns the address of the user's own session bus, or "".
-func (a *app) sessionBus() string {
-	runtimeDir := filepath.Join("/run/user", strconv.Itoa(a.uid))
-	return ipc.SessionBus(runtimeDir, a.getenv("DBUS_SESSION_BUS_ADDRESS"), a.uid)
 }
 
 // probeItem returns a name for an item that a probe makes and deletes. Nobody

@@ -113,15 +113,6 @@ func stat(path string) error {
 	return err
 }
 
-// otherFile refuses files that brokerd does not read.
-func otherFile(who, variable, caller, daemon string) error {
-	return &ipc.Error{
-		Code:    ipc.CodeRefused,
-		Message: fmt.Sprintf("%s %s, but brokerd reads %s", who, caller, daemon),
-		Hint:    "unset " + variable + " or set it to that file, or name yours in [aws] of broker's config",
-	}
-}
-
 // readAWSFile returns the content of a file that the caller wipes. One that does
 // not exist is empty.
 func readAWSFile(path string) ([]byte, error) {

@@ -170,23 +170,6 @@ func keyPairIn(config *awsconfig.Config, name, stored string) error {
 	return nil
 }
 
-// keyPairHint says how a key comes out of the AWS files. stored is the access
-// key ID of the key that is stored for the profile, or "".
-func keyPairHint(p awsconfig.Profile, stored string) string {
-	id := p.Get("aws_access_key_id")
-	switch {
-	case p.Get("aws_session_token") != "" || p.Get("aws_security_token") != "":
-		return "remove the temporary credentials, and what writes them: broker renews such credentials by itself"
-	case id == "" || p.Get("aws_secret_access_key") == "":
-		return "remove the line, or add the one that is missing"
-	case stored == "":
-		return "store it and remove its lines: broker import " + p.Name + " --delete-source"
-	case stored == id:
-		return "the key is stored: remove its lines: broker import " + p.Name + " --delete-source"
-	}
-	return "store it in place of the other (broker add " + p.Name + " --replace), or remove its lines"
-}
-
 // documents are the two files, to be edited.
 type documents struct {
 	files               awsconfig.Files
