@@ -62,6 +62,9 @@ func (p Policy) Decide(keys []Key, m Memory, now time.Time, c Channel) []Notice 
 	var due []candidate
 	for _, k := range keys {
 		v := p.Judge(k, now)
+		if k.Stuck && v.Level == None {
+			v.Level = Warn // it may be young: the old one is not gone yet
+		}
 		if v.Level != None && (!k.Rotating || k.Stuck) && p.mayTell(m[k.AccessKeyID], now) {
 			due = append(due, candidate{k, v})
 		}

@@ -57,6 +57,10 @@ func TestDecideLeavesRotationsAlone(t *testing.T) {
 	if len(got) != 1 || got[0].Next != "broker rotate dev --resume" || !strings.Contains(got[0].Text, "waits for you") {
 		t.Errorf("a rotation that stands still: %+v", got)
 	}
+	k.Born = now // the new key serves, and the old one cannot be taken out of use
+	if got := usual().Decide([]Key{k}, nil, now, CLI); len(got) != 1 || got[0].Level != Warn || got[0].Next != "broker rotate dev --resume" {
+		t.Errorf("a rotation that stands still with the new key: %+v", got)
+	}
 }
 
 // The most urgent comes first, and the unused one says what to do.

@@ -19,7 +19,7 @@ func notice(k Key, v Verdict, c Channel) Notice {
 	switch {
 	case k.Stuck:
 		n.Title = "Rotation of the AWS key of " + whose + " stands still"
-		n.Text = fmt.Sprintf("key %s of %s is %s, and its rotation waits for you", k.AccessKeyID, whose, age)
+		n.Text = fmt.Sprintf("the rotation of the key of %s, which is %s now, waits for you", whose, k.AccessKeyID)
 		n.Next += " --resume"
 	case v.Level == Unused:
 		n.Title = "AWS key of " + whose + " is not used"
