@@ -19,7 +19,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"credbroker/internal/ipc"
@@ -83,6 +85,11 @@ func serve(in io.Reader, out io.Writer) error {
 	}
 	return ipc.ServeOne(context.Background(), in, out, func(ctx context.Context, c *ipc.Conversation) (json.RawMessage, error) {
 		watchdog.Reset(vault.Budget(c.Request.Op, c.Request.Params) + grace)
+		if c.Request.Op == ipc.OpCreateKey {
+			// A logout, or a service that is stopped, says so to every process. Nobody
+			// else can keep what IAM is about to answer, and it is a matter of seconds.
+			signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		}
 		return worker.Run(ctx, c.Request.Op, c.Request.Params)
 	})
 }
