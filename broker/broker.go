@@ -40,7 +40,7 @@ type KeyWorker interface {
 	Seal(ctx context.Context, p ipc.SealParams) error
 	CreateKey(ctx context.Context, p ipc.CreateKeyParams) (ipc.CreatedKey, error)
 	SealedKey(ctx context.Context, p ipc.SealedKeyParams) (ipc.SealedKey, error)
-	StoreKey(ctx context.Context, p ipc.StoreKeyParams) error
+	StoreKey(ctx context.Context, p ipc.StoreKeyParams) (ipc.StoredKey, error)
 	VerifyKey(ctx context.Context, p ipc.VerifyKeyParams) error
 	ListKeys(ctx context.Context, p ipc.IAMParams) (ipc.KeyStates, error)
 	ServicesUsed(ctx context.Context, p ipc.ServicesUsedParams) (ipc.ServicesUsed, error)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"credbroker/broker/rotation"
@@ -81,6 +82,19 @@ func (b *Broker) removeJournal(ctx context.Context, id string) {
 			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "leftover of a rotation not removed", slog.String("path", path), slog.Any("error", err))
 		}
 	}
+}
+
+// doom says what is in an item of a rotation that is to be deleted.
+func doom(j rotation.Journal, item string) doomed {
+	for _, p := range slices.Concat(j.Places, j.Spoilt) {
+		switch item {
+		case p.OldItem:
+			return doomed{p.Profile, j.Old, item}
+		case p.NewItem:
+			return doomed{p.Profile, firstOf(j.New, j.Old, impossibleKey), item}
+		}
+	}
+	return doomed{j.Places[0].Profile, firstOf(j.Old, j.New, impossibleKey), item} // of a seal it says nothing
 }
 
 // rotationProblems returns what status shows of journals that cannot be read.

@@ -235,10 +235,14 @@ func (h hands) Store(ctx context.Context, j rotation.Journal) error {
 	if err := h.b.opened(); err != nil {
 		return judged(err)
 	}
-	return judged(h.b.opts.Worker.StoreKey(ctx, ipc.StoreKeyParams{
+	stored, err := h.b.opts.Worker.StoreKey(ctx, ipc.StoreKeyParams{
 		Sealed: h.sealed(j), Store: h.store(), AccessKeyID: j.New, AccountID: j.AccountID, ARN: j.ARN,
 		Places: placesOf(j), MFAChoice: h.choice(j),
-	}))
+	})
+	if err == nil && stored.Spoilt != nil {
+		return spoiltItem(stored.Spoilt)
+	}
+	return judged(err)
 }
 
 // itemOf returns a stored key of a rotation, whatever the index says of it.
@@ -267,6 +271,8 @@ func (h hands) Try(ctx context.Context, j rotation.Journal, accessKeyID string) 
 	switch {
 	case hasCode(err, ipc.CodeAWSKeyUnknown, ipc.CodeAWSSecret):
 		return &rotation.Error{Kind: rotation.Later, Code: string(coded(err).Code), Err: fmt.Errorf("%w: %w", rotation.ErrNotYet, err)}
+	case hasCode(err, ipc.CodeKeychainCorrupt):
+		return spoiltItem(coded(err))
 	case hasCode(err, ipc.CodeKeyInvalid):
 		return &rotation.Error{Kind: rotation.Refused, Code: string(ipc.CodeKeyInvalid), Err: fmt.Errorf("%w: %w", rotation.ErrMismatch, err)}
 	}
@@ -373,17 +379,8 @@ func (h hands) Forget(ctx context.Context, j rotation.Journal, items []string) e
 			}
 		}
 		for _, item := range items {
-			d := doomed{j.Places[0].Profile, firstOf(j.Old, j.New, impossibleKey), item} // of a seal it says nothing
-			for _, p := range j.Places {
-				switch item {
-				case p.OldItem:
-					d = doomed{p.Profile, j.Old, item}
-				case p.NewItem:
-					d = doomed{p.Profile, firstOf(j.New, j.Old, impossibleKey), item}
-				}
-			}
 			s.spare(item)
-			s.Doomed = append(s.Doomed, d)
+			s.Doomed = append(s.Doomed, doom(j, item))
 		}
 		return nil
 	})

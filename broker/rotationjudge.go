@@ -28,6 +28,11 @@ func judged(err error) error {
 	return &rotation.Error{Kind: kind, Code: string(e.Code), Hint: e.Hint, Err: err}
 }
 
+// spoiltItem is judged for an item that does not hold what was written to it.
+func spoiltItem(e *ipc.Error) error {
+	return &rotation.Error{Kind: rotation.Refused, Code: string(e.Code), Hint: e.Hint, Err: fmt.Errorf("%w: %w", rotation.ErrSpoilt, e)}
+}
+
 // judgedOnce is judged for CreateKey: only a worker that answered knows what
 // became of it.
 func judgedOnce(err error) error {

@@ -136,7 +136,7 @@ func (b *Broker) machine(r *rotator) *rotation.Machine {
 	if !onLoopback(firstOf(s.AWS.IAMEndpointURL, s.AWS.EndpointURL)) {
 		verify = max(verify, leastVerify)
 	}
-	return &rotation.Machine{Hands: hands{b, r}, VerifyFor: verify, KeepDisabled: s.Rotation.KeepDisabled}
+	return &rotation.Machine{Hands: hands{b, r}, VerifyFor: verify, KeepDisabled: s.Rotation.KeepDisabled, NewItem: newItem}
 }
 
 // leastVerify is how long a key of AWS itself must work: see rotation.Machine.

@@ -88,8 +88,8 @@ func (f *fakeAWS) iamSigned() []bool {
 	return slices.Clone(f.iam.signed)
 }
 
-func (f *fakeAWS) StoreKey(ctx context.Context, p ipc.StoreKeyParams) error {
-	return f.enter(ctx, "StoreKey", p.AccessKeyID)
+func (f *fakeAWS) StoreKey(ctx context.Context, p ipc.StoreKeyParams) (ipc.StoredKey, error) {
+	return ipc.StoredKey{}, f.enter(ctx, "StoreKey", p.AccessKeyID)
 }
 
 func (f *fakeAWS) VerifyKey(ctx context.Context, p ipc.VerifyKeyParams) error {

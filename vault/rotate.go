@@ -197,12 +197,25 @@ func (w *Worker) storeIn(ctx context.Context, store *Store, key secret.String, p
 				err = &Error{Kind: ErrMismatch, Text: "item " + place.Item + " holds another secret"}
 			}
 		}
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrMismatch) {
+			err = spoilt{err}
+		}
 		if err != nil {
 			return fmt.Errorf("store key %s of profile %s: %w", p.AccessKeyID, place.Profile, err)
 		}
 	}
 	return nil
 }
+
+// errSpoilt is wrapped by an error of storeIn for an item that holds something
+// else than the key, or nothing that can be read: a write that was cut short, or
+// a store that does not keep what it is given. The key itself is not lost.
+var errSpoilt = errors.New("the item is spoilt")
+
+// spoilt adds errSpoilt to an error, and no words.
+type spoilt struct{ error }
+
+func (e spoilt) Unwrap() []error { return []error{e.error, errSpoilt} }
 
 // storeKey stores the key of the sealed file.
 func (w *Worker) storeKey(ctx context.Context, p ipc.StoreKeyParams) (any, error) {
@@ -214,7 +227,11 @@ func (w *Worker) storeKey(ctx context.Context, p ipc.StoreKeyParams) (any, error
 	if err != nil {
 		return nil, fmt.Errorf("open the sealed key %s: %w", p.AccessKeyID, err)
 	}
-	return done{}, w.storeIn(ctx, store, key, p)
+	err = w.storeIn(ctx, store, key, p)
+	if errors.Is(err, errSpoilt) {
+		return ipc.StoredKey{Spoilt: wire(err)}, nil
+	}
+	return ipc.StoredKey{}, err
 }
 
 func unsealed(ctx context.Context, store *Store, p ipc.StoreKeyParams) (secret.String, error) {

@@ -374,3 +374,32 @@ func TestVerifyKey(t *testing.T) {
 		}
 	}
 }
+
+// TestF04TornItem: an item that a crash has torn, or that holds something else,
+// is neither used nor written over; the caller is told, and gives the key another
+// one. The old key's item is as it was.
+func TestF04TornItem(t *testing.T) {
+	for name, torn := range map[string][]byte{"half": []byte(`{"item":"broker.v1.0`), "nothing": {}, "a probe": []byte("probe 00")} {
+		s := newSealing(t)
+		before := s.memory.Items()[item(1)]
+		s.memory.Plant(item(3), torn)
+		raw, err := s.run(t, ipc.OpCreateKey, s.create)
+		var created ipc.CreatedKey
+		if err != nil || json.Unmarshal(raw, &created) != nil || created.StoreError == nil {
+			t.Fatalf("%s: %s, %v", name, raw, err)
+		}
+		raw, err = s.run(t, ipc.OpStoreKey, s.store)
+		var stored ipc.StoredKey
+		if err != nil || json.Unmarshal(raw, &stored) != nil || stored.Spoilt == nil || stored.Spoilt.Code != ipc.CodeKeychainCorrupt {
+			t.Errorf("%s: %s, %v", name, raw, err)
+		}
+		if got := s.memory.Items(); !bytes.Equal(got[item(3)], torn) || !bytes.Equal(got[item(1)], before) {
+			t.Errorf("%s: an item was written over", name)
+		}
+		s.store.Places[1].Item, s.create.Places[1].Item = item(4), item(4)
+		if raw, err := s.run(t, ipc.OpStoreKey, s.store); err != nil || string(raw) != "{}" {
+			t.Errorf("%s: %s, %v", name, raw, err)
+		}
+		s.storedNew(t)
+	}
+}

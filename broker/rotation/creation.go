@@ -79,7 +79,7 @@ func (m *Machine) added(ctx context.Context, j Journal) (Journal, Next, error) {
 	if err := m.Hands.Switch(ctx, j, j.New); err != nil {
 		return m.failed(ctx, j, err)
 	}
-	return m.end(ctx, j, Added, []string{j.Seal}, nil)
+	return m.end(ctx, j, Added, append([]string{j.Seal}, j.spoiltItems()...), nil)
 }
 
 // kept refuses to take a key away that the index may name.

@@ -6,17 +6,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // store puts the new secret into the vault. It is in the sealed file until then.
 func (m *Machine) store(ctx context.Context, j Journal) (Journal, Next, error) {
 	if err := m.Hands.Store(ctx, j); err != nil {
+		if errors.Is(err, ErrSpoilt) {
+			return m.elsewhere(ctx, j, err)
+		}
 		return m.failed(ctx, j, err)
 	}
 	next := j
 	next.State, next.StoredAt = Stored, m.now()
 	return m.step(ctx, j, next)
+}
+
+// tries is how many names an item is given before a person has to look at the
+// store.
+const tries = 3
+
+// elsewhere gives the new key items of other names, because one of those that it
+// has is spoilt: an item is never written twice. The secret is in the sealed
+// file until the rotation ends.
+func (m *Machine) elsewhere(ctx context.Context, j Journal, err error) (Journal, Next, error) {
+	next := j
+	next.State, next.StoredAt = Created, nil
+	next.Places, next.Spoilt = slices.Clone(j.Places), slices.Clone(j.Spoilt)
+	for i := range next.Places {
+		next.Spoilt = append(next.Spoilt, Place{Profile: j.Places[i].Profile, NewItem: j.Places[i].NewItem})
+		next.Places[i].NewItem = m.NewItem()
+	}
+	if len(next.Spoilt)%(tries*len(next.Places)) == 0 {
+		return m.stop(ctx, next, err)
+	}
+	saved, then, serr := m.step(ctx, j, next)
+	if serr == nil {
+		then = m.later()
+	}
+	return saved, then, errors.Join(err, serr)
 }
 
 // verify tries the new key until it works steadily. One that never does is
@@ -35,6 +64,8 @@ func (m *Machine) verify(ctx context.Context, j Journal) (Journal, Next, error) 
 		})
 	case errors.Is(err, ErrMismatch):
 		return m.turn(ctx, j, err)
+	case errors.Is(err, ErrSpoilt):
+		return m.elsewhere(ctx, j, err)
 	case err != nil && !errors.Is(err, ErrNotYet):
 		return m.failed(ctx, tried, err)
 	}

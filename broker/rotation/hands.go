@@ -38,11 +38,12 @@ type Hands interface {
 	// when there is no file, nor anybody who could still be writing it.
 	Sealed(ctx context.Context, j Journal) (accessKeyID string, err error)
 	// Store puts the secret of j.New from the sealed file into the NewItem of
-	// each place, and reads them back. What is stored already is left so.
+	// each place, and reads them back. What is stored already is left so. An item
+	// that holds something else is ErrSpoilt.
 	Store(ctx context.Context, j Journal) error
 	// Try makes one call with a stored key to every service that must know it,
 	// and checks that the answer is j.ARN. ErrNotYet is for a key that AWS does
-	// not know (yet, or any more).
+	// not know (yet, or any more), ErrSpoilt for one whose item cannot be read.
 	Try(ctx context.Context, j Journal, accessKeyID string) error
 	// Switch makes the index name a key, which is j.New or j.Old, in all places.
 	Switch(ctx context.Context, j Journal, accessKeyID string) error
@@ -63,6 +64,9 @@ var (
 	ErrGone = errors.New("there is no such key")
 	// ErrNotYet is wrapped by an error of Try for a key that AWS does not know.
 	ErrNotYet = errors.New("AWS does not know the key")
+	// ErrSpoilt is wrapped by an error of Store or Try for an item of the vault
+	// that is not what was written to it.
+	ErrSpoilt = errors.New("the vault does not have the key as it was stored")
 	// ErrMismatch is wrapped by an error of Try for a key of somebody else.
 	ErrMismatch = errors.New("the key is not of this user")
 )

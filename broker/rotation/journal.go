@@ -58,6 +58,9 @@ type Journal struct {
 	New string `json:"new,omitempty"`
 	// Places are the profiles that have the key. Never empty.
 	Places []Place `json:"places"`
+	// Spoilt are items that the new key was to have and that the vault did not
+	// keep: they go when the rotation ends.
+	Spoilt []Place `json:"spoilt,omitempty"`
 	// Seal is the vault item that the secret is sealed with until it is stored.
 	Seal string `json:"seal"`
 	// Before are the access key IDs that the user had at IAM when CreateAccessKey
@@ -161,7 +164,8 @@ func (j Journal) check() error {
 		wrong = "its keys"
 	case j.New == "" && slices.Contains([]State{Created, Stored, Verified, Switched, Disabled, Deleted, Added}, j.State):
 		wrong = "its new key"
-	case len(j.Places) == 0 || slices.ContainsFunc(j.Places, func(p Place) bool { return !p.valid() || j.Creating() != (p.OldItem == "") }):
+	case len(j.Places) == 0 || slices.ContainsFunc(j.Places, func(p Place) bool { return !p.valid() || j.Creating() != (p.OldItem == "") }),
+		slices.ContainsFunc(j.Spoilt, func(p Place) bool { return !p.valid() || p.OldItem != "" }):
 		wrong = "its places"
 	case j.State == Disabled && j.DisabledAt == nil, j.State == Switched && j.SwitchedAt == nil:
 		wrong = "its times"
@@ -191,6 +195,7 @@ func (j Journal) Items() []string {
 	for _, p := range j.Places {
 		items = append(items, p.OldItem, p.NewItem)
 	}
+	items = append(items, j.spoiltItems()...)
 	return slices.DeleteFunc(items, func(item string) bool { return item == "" })
 }
 

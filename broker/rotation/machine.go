@@ -27,6 +27,8 @@ type Machine struct {
 	// VerifyFor is for how long a key must work without a failure, KeepDisabled
 	// for how long the old one can be made active again.
 	VerifyFor, KeepDisabled time.Duration
+	// NewItem returns the name of a vault item that there never was.
+	NewItem func() string
 }
 
 // Why says what a rotation waits for.
@@ -196,9 +198,9 @@ func (m *Machine) later() Next { return Next{Why: Retrying, At: m.Hands.Now().Ad
 func (m *Machine) between() time.Duration { return m.VerifyFor / 10 }
 
 // oldItems are the items of the old key, newItems those of the new one; either
-// with what the secret was sealed with.
+// with what the secret was sealed with, and what was spoilt.
 func (j Journal) oldItems() []string {
-	items := []string{j.Seal}
+	items := append([]string{j.Seal}, j.spoiltItems()...)
 	for _, p := range j.Places {
 		items = append(items, p.OldItem)
 	}
@@ -206,9 +208,17 @@ func (j Journal) oldItems() []string {
 }
 
 func (j Journal) newItems() []string {
-	items := []string{j.Seal}
+	items := append([]string{j.Seal}, j.spoiltItems()...)
 	for _, p := range j.Places {
 		items = append(items, p.NewItem)
+	}
+	return items
+}
+
+func (j Journal) spoiltItems() []string {
+	items := make([]string, len(j.Spoilt))
+	for i, p := range j.Spoilt {
+		items[i] = p.NewItem
 	}
 	return items
 }

@@ -29,9 +29,10 @@ func (w *worker) SealedKey(ctx context.Context, p ipc.SealedKeyParams) (ipc.Seal
 }
 
 // StoreKey implements broker.Worker.
-func (w *worker) StoreKey(ctx context.Context, p ipc.StoreKeyParams) error {
-	_, err := w.run(ctx, ipc.OpStoreKey, p.Store, p)
-	return err
+func (w *worker) StoreKey(ctx context.Context, p ipc.StoreKeyParams) (ipc.StoredKey, error) {
+	var stored ipc.StoredKey
+	err := w.decode(ctx, ipc.OpStoreKey, p.Store, p, &stored)
+	return stored, err
 }
 
 // VerifyKey implements broker.Worker.

@@ -13,7 +13,7 @@ const (
 	OpSeal         = "seal"           // SealParams → empty: store a new key for sealing, which never leaves the vault
 	OpCreateKey    = "create-key"     // CreateKeyParams → CreatedKey: one CreateAccessKey, sealed into a file and stored
 	OpSealedKey    = "sealed-key"     // SealedKeyParams → SealedKey: whose secret the file has
-	OpStoreKey     = "store-key"      // StoreKeyParams → empty: from the sealed file into the vault
+	OpStoreKey     = "store-key"      // StoreKeyParams → StoredKey: from the sealed file into the vault
 	OpVerifyKey    = "verify-key"     // VerifyKeyParams → empty: one call of STS and one of IAM
 	OpListKeys     = "list-keys"      // IAMParams → KeyStates
 	OpServicesUsed = "services-used"  // ServicesUsedParams → ServicesUsed: IAM's report on a user, once it is made
@@ -119,6 +119,13 @@ type StoreKeyParams struct {
 	ARN         string     `json:"arn"`
 	Places      []KeyPlace `json:"places"`
 	MFAChoice
+}
+
+// StoredKey says what became of a key that was put into the vault.
+type StoredKey struct {
+	// Spoilt says that an item of a place is not what was written, or cannot be
+	// read: the key wants items of other names. Nil: all places have it.
+	Spoilt *Error `json:"spoilt,omitempty"`
 }
 
 // VerifyKeyParams tries a stored key.
