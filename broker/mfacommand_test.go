@@ -12,11 +12,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 )
 
 // script writes a program and returns its path.
@@ -100,21 +100,12 @@ func TestCommandIsKilledWithItsChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 500 {
-		if !running(pid) {
+		if !testprograms.Alive(pid) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond) // polling, with a bound
 	}
 	t.Error("its child still runs")
-}
-
-// running reports whether a process is there and no zombie.
-func running(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
 // TestCommandIsTheFirstSurface: nobody is asked, and it counts as no prompt.

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 	"credbroker/vault/vaulttest"
 )
 
@@ -54,8 +55,14 @@ func killDaemon(socket string) {
 		return
 	}
 	_ = syscall.Kill(pid, syscall.SIGTERM) // it may be ending already
-	_ = eventually(func() error {
-		if err := syscall.Kill(pid, 0); err == nil {
+	_ = awaitEnd(pid, socket)
+}
+
+// awaitEnd waits until a daemon has ended, and has let go of its socket: the main
+// thread of a killed process is a zombie before the others have.
+func awaitEnd(pid int, socket string) error {
+	return eventually(func() error {
+		if testprograms.Alive(pid) || daemonPID(socket) == pid {
 			return errors.New("it runs")
 		}
 		return nil
@@ -227,12 +234,7 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("DAEMON", strconv.Itoa(pid))
 	if len(args) == 1 && args[0] == "kill" {
 		ts.Check(syscall.Kill(pid, syscall.SIGKILL))
-		ts.Check(eventually(func() error {
-			if err := syscall.Kill(pid, 0); err == nil {
-				return errors.New("it runs")
-			}
-			return nil
-		}))
+		ts.Check(awaitEnd(pid, ts.Getenv("BROKER_SOCKET")))
 	}
 }
 

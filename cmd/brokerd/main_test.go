@@ -34,11 +34,11 @@ const asProber = "BROKERD_TEST_PROBER"
 func TestMain(m *testing.M) {
 	if target := os.Getenv(asProber); target != "" {
 		proberMain(target)
-		return
+		testprograms.Exit(0)
 	}
 	if os.Getenv(asWorker) != "" {
 		workerMain()
-		return
+		testprograms.Exit(0)
 	}
 	os.Exit(buildAndRun(m))
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"credbroker/vault/vaulttest"
+
+	"credbroker/internal/testprograms"
 )
 
 // TestDesktopStores: init, add, a session with a code, recover and remove, with
@@ -109,7 +111,7 @@ func TestF19RealDialogUnanswered(t *testing.T) {
 	}
 	t.Logf("the helper said: %s", r.stderr)
 	w.eventually("the worker has ended", func() error {
-		if alive(workers[0]) {
+		if testprograms.Alive(workers[0]) {
 			return errors.New("it runs")
 		}
 		return nil

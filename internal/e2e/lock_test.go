@@ -151,7 +151,7 @@ func TestHolderAndDaemonDie(t *testing.T) {
 	holder := w.holder()
 	w.killDaemon()
 	w.eventually("the holder ends with the daemon", func() error {
-		if alive(holder) {
+		if testprograms.Alive(holder) {
 			return errors.New("it is there")
 		}
 		return nil

@@ -16,9 +16,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"credbroker/internal/testprograms"
 )
 
 // phoneWord makes the test binary an mfa_command, as oathtool would be one:
@@ -281,7 +282,7 @@ func TestF50CommandHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.eventually("process "+field+" of the program ends", func() error {
-			if alive(pid) && syscall.Kill(pid, 0) == nil {
+			if testprograms.Alive(pid) {
 				return fmt.Errorf("it runs")
 			}
 			return nil

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"credbroker/vault/vaulttest"
+
+	"credbroker/internal/testprograms"
 )
 
 // notificationDaemon shows notifications, and needs no desktop to do so.
@@ -216,7 +218,7 @@ func TestF49NotificationService(t *testing.T) {
 			pid := w.daemonPID()
 			w.signal(pid, syscall.SIGTERM)
 			w.eventually("the daemon ends", func() error {
-				if alive(pid) {
+				if testprograms.Alive(pid) {
 					return errors.New("it runs")
 				}
 				return nil

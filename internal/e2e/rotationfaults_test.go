@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 )
 
 // underWay returns the rotations that status shows.
@@ -285,7 +286,7 @@ func TestF03StoppedWhileIAMAnswers(t *testing.T) {
 		}
 		rotating.wait()
 		r.eventually("the daemon has ended", func() error {
-			if alive(daemon) {
+			if testprograms.Alive(daemon) {
 				return errors.New("it runs")
 			}
 			return nil

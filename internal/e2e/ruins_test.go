@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"credbroker/internal/testprograms"
 )
 
 // TestP06ExactlyOneDaemon: twenty daemons start at once, fifty times. One
@@ -84,7 +86,7 @@ func TestNextClientIsServed(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.eventually("the daemon ends", func() error {
-				if alive(pid) {
+				if testprograms.Alive(pid) {
 					return errors.New("it runs")
 				}
 				return nil
@@ -129,7 +131,7 @@ func TestNextClientIsServed(t *testing.T) {
 			// A daemon that lost its socket binds anew or ends; it never
 			// stays on as a second one.
 			w.eventually("one daemon is left", func() error {
-				if old != now && alive(old) {
+				if old != now && testprograms.Alive(old) {
 					return errors.New("the old one still runs")
 				}
 				return nil

@@ -201,7 +201,7 @@ func TestF37UpgradeWhileClientsRun(t *testing.T) {
 	if version, problems := w.problems(); version != "99.0.0" || len(problems) != 0 {
 		t.Errorf("brokerd %s serves, with %+v", version, problems)
 	}
-	if pid := w.daemonPID(); pid == old || alive(old) {
+	if pid := w.daemonPID(); pid == old || testprograms.Alive(old) {
 		t.Errorf("daemon %d serves, and the old one was %d", pid, old)
 	}
 }

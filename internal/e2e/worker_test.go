@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"credbroker/internal/testprograms"
 )
 
 // runAsStarvedVault makes this program a worker that joins the control group
@@ -142,7 +144,7 @@ func TestF52WorkerStopped(t *testing.T) {
 		w.refused("stopped", helper.wait(), "was stopped")
 	}
 	w.eventually("the worker is gone", func() error {
-		if alive(worker) {
+		if testprograms.Alive(worker) {
 			return errors.New("it runs")
 		}
 		return nil

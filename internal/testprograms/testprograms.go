@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -77,22 +78,28 @@ func Running(dir string) map[int]string {
 		if err != nil || !strings.HasPrefix(string(line), dir+"/") {
 			continue // ended, or another's
 		}
-		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && alive(proc) {
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && Alive(pid) {
 			running[pid] = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}
 	return running
 }
 
-// alive reports whether a process is there and no zombie.
-func alive(proc string) bool {
-	data, err := os.ReadFile(proc + "/stat")
+// Alive reports whether a process is there and no zombie: when one that nobody
+// waits for is reaped is for the first process of the machine to say, and may be
+// a second later.
+func Alive(pid int) bool {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return false
 	}
 	_, rest, ok := strings.Cut(string(data), ") ")
 	return ok && !strings.HasPrefix(rest, "Z")
 }
+
+// Exit ends a test binary that has played some other program. After os.Exit the
+// race detector sleeps for a second, which a test that starts many would wait for.
+func Exit(status int) { syscall.Exit(status) } //nolint:forbidigo // it is for TestMain, which is a main
 
 // End kills every process that was started from dir, waits until they are gone,
 // and returns their command lines.
