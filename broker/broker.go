@@ -30,6 +30,8 @@ type Worker interface {
 	// Delete removes the item and proves it absent. An item that is absent
 	// already is no error.
 	Delete(ctx context.Context, p ipc.ItemParams) error
+	// Strays lists the items of a store that the caller does not know of.
+	Strays(ctx context.Context, p ipc.StraysParams) (ipc.Strays, error)
 	KeyWorker
 	PolicyWorker
 }
@@ -244,6 +246,8 @@ type Broker struct {
 	rotations rotations
 	revoked   *revocations
 	beginning sync.Mutex // of a rotation: one at a time
+
+	strays strayState
 
 	facts factsState
 	nags  nagState

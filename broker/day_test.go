@@ -193,6 +193,10 @@ func (d *dayAWS) ListMFADevices(context.Context, ipc.ItemParams) (ipc.MFADevices
 }
 func (d *dayAWS) Delete(context.Context, ipc.ItemParams) error { return errors.ErrUnsupported }
 
+func (d *dayAWS) Strays(context.Context, ipc.StraysParams) (ipc.Strays, error) {
+	return ipc.Strays{}, nil
+}
+
 func documentOf(id, secretKey, token string, end time.Time) credproc.Credentials {
 	return credproc.Credentials{AccessKeyID: id, SecretAccessKey: secret.New(secretKey), SessionToken: secret.New(token), Expiration: end}
 }

@@ -83,8 +83,9 @@ type fakeAWS struct {
 	inputs   []AssumeRoleInput
 	sources  []string
 	params   []ipc.SessionTokenParams
-	account  string // of role sessions, instead of the role's
-	maxRole  int    // longest role session
+	account  string   // of role sessions, instead of the role's
+	maxRole  int      // longest role session
+	stored   []string // items of the vault that Strays lists
 	iam      fakeIAM
 	trail    fakeTrail
 	policy   fakePolicy
@@ -221,6 +222,21 @@ func (f *fakeAWS) Delete(ctx context.Context, p ipc.ItemParams) error {
 	defer f.mu.Unlock()
 	f.items[p.Item] = true
 	return nil
+}
+
+func (f *fakeAWS) Strays(ctx context.Context, p ipc.StraysParams) (ipc.Strays, error) {
+	if err := f.enter(ctx, "Strays", fmt.Sprint(p.Store.Silent, p.Read)); err != nil {
+		return ipc.Strays{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found ipc.Strays
+	for _, item := range f.stored {
+		if !slices.Contains(p.Known, item) && !f.items[item] {
+			found.Items = append(found.Items, ipc.Stray{Item: item})
+		}
+	}
+	return found, nil
 }
 
 func (f *fakeAWS) Reach(ctx context.Context, _ ipc.AWS) (time.Duration, error) {

@@ -29,6 +29,7 @@ func (b *Broker) opReserve(_ context.Context, _ ipc.Request, c conversation) (an
 		return nil, wrap(err, "store key %s of profile %s", params.AccessKeyID, params.Profile)
 	}
 	r := ipc.Reservation{Item: newItem(), Store: b.files.current().store(b.opts)}
+	b.strays.promise(r.Item, b.opts.Clock.Boot())
 	// The key counts as the profile's already, so that its route ends there.
 	has := func(profile string) (string, bool) {
 		if profile == params.Profile {
@@ -96,6 +97,7 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 		return nil, err
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key stored", slog.String("profile", params.Profile), slog.String("access_key_id", now.AccessKeyID))
+	b.strays.forget(now.Item)
 	if old.Item != "" {
 		b.abandonRotation(old.AccessKeyID)
 	}
@@ -144,6 +146,9 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	}
 	if _, err := b.keys(); err != nil {
 		return nil, err
+	}
+	if params.Item != "" {
+		return b.removeStray(ctx, params)
 	}
 	var key record
 	err := b.index.update(func(s *state) error {

@@ -44,7 +44,14 @@ func (b *Broker) opStatus(ctx context.Context, _ ipc.Request, _ conversation) (a
 	switch {
 	case err == nil:
 		s.Keys = b.describeKeys(v)
-		s.Problems = append(s.Problems, b.orphans(s.Keys)...)
+		s.Reserved = b.strays.promised(b.opts.Clock.Boot())
+		if strays := b.strayProblems(); v.settings.Vault.Backend == "pass" { // which machines may share
+			s.Notes = append(s.Notes, strays...)
+		} else {
+			s.Problems = append(s.Problems, strays...)
+		}
+		problems, notes := b.orphans(v, s.Keys)
+		s.Problems, s.Notes = append(s.Problems, problems...), append(s.Notes, notes...)
 	case v.settled:
 		s.Problems = append(s.Problems, *coded(err))
 	}

@@ -32,6 +32,7 @@ func (b *Broker) tidyUp(ctx context.Context) {
 			b.opts.Log.LogAttrs(ctx, slog.LevelError, "the index is not on the disk", slog.Any("error", err))
 		}
 		b.removeOverlays(ctx)
+		b.huntStrays(ctx)
 		b.learnFacts(ctx)
 		b.nag(ctx)
 		select {

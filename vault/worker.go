@@ -149,6 +149,8 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 		return with(ctx, op, params, w.listMFADevices)
 	case ipc.OpRecover:
 		return with(ctx, op, params, w.recover)
+	case ipc.OpStrays:
+		return with(ctx, op, params, w.strays)
 	case ipc.OpUnlock:
 		return with(ctx, op, params, w.unlock)
 	case ipc.OpSeal:

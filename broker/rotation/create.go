@@ -170,12 +170,21 @@ func (m *Machine) look(ctx context.Context, j Journal) (Journal, Next, error) {
 	return m.nothingMade(ctx, j)
 }
 
+// Announced reports whether a key that IAM made at that time may be the one that
+// j has asked for, and has no answer about.
+func (j Journal) Announced(made time.Time) bool {
+	if j.Sent == nil || j.New != "" {
+		return false
+	}
+	after := made.Sub(*j.Sent)
+	return after > -window && after < window
+}
+
 // ours reports whether a key without a secret is the one that was announced: it
 // was made then, nobody has used it, and the rest is as it was.
 func (m *Machine) ours(j Journal, keys []Key, k Key) bool {
 	old, there := find(keys, j.Old)
-	made := k.CreateDate.Sub(*j.Sent)
-	return (j.Creating() || there && old.Active) && k.LastUsed == nil && made > -window && made < window
+	return (j.Creating() || there && old.Active) && k.LastUsed == nil && j.Announced(k.CreateDate)
 }
 
 // nothingMade goes back to before the announcement.

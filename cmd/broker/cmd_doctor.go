@@ -76,6 +76,8 @@ type doctor struct {
 	keys     map[string]string  // profile → access key ID
 	unset    bool               // settings could not be read
 	unlisted bool               // keys could not be read
+	works    bool               // the store does
+	promised []string           // items that a client is about to store
 	findings []finding          // of the check that runs
 }
 
@@ -129,6 +131,7 @@ func (d *doctor) examine(ctx context.Context) diagnosis {
 		{"version", d.checkVersion},
 		{"config", d.checkConfig},
 		{"store", d.checkStore},
+		{"items", d.checkItems},
 		{"environment", d.checkEnvironment},
 		{"endpoint", d.checkEndpoint},
 		{"files", d.checkFiles},
@@ -229,17 +232,21 @@ func (f finding) others() string {
 }
 
 func (d *doctor) problem(message, hint string) {
-	d.findings = append(d.findings, finding{Level: levelProblem, Message: message, Hint: hint})
+	d.finds(levelProblem, message, hint)
 }
 
 func (d *doctor) note(message, hint string) {
-	d.findings = append(d.findings, finding{Level: levelNote, Message: message, Hint: hint})
+	d.finds(levelNote, message, hint)
+}
+
+func (d *doctor) finds(level, message, hint string) {
+	d.findings = append(d.findings, finding{Level: level, Message: message, Hint: hint})
 }
 
 // failed is a finding from a failure that a command would end with.
 func (d *doctor) failed(level string, err error) {
 	coded, _ := failure(err)
-	d.findings = append(d.findings, finding{Level: level, Message: coded.Message, Hint: coded.Hint})
+	d.finds(level, coded.Message, coded.Hint)
 }
 
 func (d *doctor) at(pos awsconfig.Pos, f finding) {

@@ -100,6 +100,12 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 			a.printf("next: %s\n", hint)
 		}
 	}
+	for _, n := range s.Notes {
+		a.printf("\nnote: %s\n", n.Message)
+		if _, hint := failureText(n); hint != "" {
+			a.printf("next: %s\n", hint)
+		}
+	}
 	for _, o := range s.Outages {
 		a.printf("\noutage: %s\n", printable(o.Message))
 		a.printf("what is cached goes on being served; %s since %s ago", count(o.Failures, "failure"), span(now.Sub(o.Since)))

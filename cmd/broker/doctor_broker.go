@@ -32,10 +32,14 @@ func (d *doctor) checkVersion(ctx context.Context) string {
 		d.failed(levelProblem, err)
 		return ""
 	}
+	d.promised = s.Reserved
 	for _, p := range addOutdated(s) {
 		if p.Code != ipc.CodeNotInitialised { // the store's check says that
 			d.failed(levelProblem, &p)
 		}
+	}
+	for _, n := range s.Notes {
+		d.failed(levelNote, &n)
 	}
 	return fmt.Sprintf("broker %s, brokerd %s", version, s.Version)
 }
@@ -96,5 +100,6 @@ func (d *doctor) checkStore(ctx context.Context) string {
 		d.failed(levelProblem, err)
 		return ""
 	}
+	d.works = true
 	return backend + ", an item was written, read and deleted"
 }

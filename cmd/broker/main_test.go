@@ -99,6 +99,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 			"daemon":  cmdDaemon,
 			"perm":    cmdPerm,
 			"expand":  cmdExpand,
+			"capture": cmdCapture,
 			"keyring": cmdKeyring,
 			"shelve":  cmdShelve,
 		},

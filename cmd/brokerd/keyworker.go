@@ -55,6 +55,13 @@ func (w *worker) ServicesUsed(ctx context.Context, p ipc.ServicesUsedParams) (ip
 	return used, err
 }
 
+// Strays implements broker.Worker.
+func (w *worker) Strays(ctx context.Context, p ipc.StraysParams) (ipc.Strays, error) {
+	var found ipc.Strays
+	err := w.decode(ctx, ipc.OpStrays, p.Store, p, &found)
+	return found, err
+}
+
 // SetKeyStatus implements broker.Worker.
 func (w *worker) SetKeyStatus(ctx context.Context, p ipc.KeyStatusParams) error {
 	_, err := w.run(ctx, ipc.OpSetKeyStatus, p.Store, p)

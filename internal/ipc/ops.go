@@ -105,6 +105,8 @@ type Status struct {
 	AWSCredentialsFile string     `json:"awsCredentialsFile"`
 	Prompts            int        `json:"prompts"` // MFA prompts since the start, repeats included
 	Problems           []Error    `json:"problems"`
+	Notes              []Error    `json:"notes,omitempty"`    // worth a look, and perhaps as it should be
+	Reserved           []string   `json:"reserved,omitempty"` // items that a client is about to store
 	Outages            []Outage   `json:"outages"`
 	Pending            []Pending  `json:"pending"`
 	Rotations          []Rotation `json:"rotations"`
@@ -212,6 +214,10 @@ type KeyDetails struct {
 // RemoveParams forgets the key of a profile: its item, index entry and sessions.
 type RemoveParams struct {
 	Profile string `json:"profile"`
+	// Item is one that neither index nor journal names, to be deleted if it holds
+	// AccessKeyID of Profile, or no key. Empty: the key that the profile has.
+	Item        string `json:"item,omitempty"`
+	AccessKeyID string `json:"accessKeyId,omitempty"` // with Item only
 }
 
 // RestoreParams replaces a lost index by what a worker found in the store.

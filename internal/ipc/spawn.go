@@ -81,6 +81,8 @@ func Limit(op string) time.Duration {
 		return DialogTime + foreignRead + Limit(OpPut)
 	case OpRecover: // as many keys as there are: nobody has a hundred
 		return 10 * time.Minute
+	case OpStrays: // open, list; some reads, which take no time where the list did not
+		keychain = 6
 	case OpUnlock: // deriving the key is slow on purpose, and slower where memory is short
 		return time.Minute + KillDelay
 	default:

@@ -4,6 +4,7 @@ package ipc
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"credbroker/internal/secret"
@@ -19,6 +20,7 @@ const (
 	OpCallerIdentity = "caller-identity"  // ItemParams → Identity
 	OpListMFADevices = "list-mfa-devices" // ItemParams → MFADevices
 	OpRecover        = "recover"          // RecoverParams → RecoverResult; started by the client only
+	OpStrays         = "strays"           // StraysParams → Strays: items that nobody knows of
 	OpUnlock         = "unlock"           // UnlockParams → empty: open the store and, with a passphrase, leave its key with a holder; started by the client only
 	OpHold           = "hold"             // HoldParams → empty, and broker-vault hold goes on; started by a worker only
 )
@@ -162,6 +164,56 @@ type RecoveredKey struct {
 	MFAChoice
 	// Error says why the item is of no use, or why AWS did not confirm it.
 	Error *Error `json:"error,omitempty"`
+}
+
+// MostStrays is how many items that nobody knows of are named at once, and
+// MostKnown how many names may be known for them to be looked for: both have to
+// fit into a line.
+const (
+	MostStrays = 20
+	MostKnown  = 1000
+)
+
+// StraysParams asks for the items of ours in a store that are not known. Their
+// names alone are listed; with Read, each one that is found is read.
+type StraysParams struct {
+	Store Store    `json:"store"`
+	Known []string `json:"known"` // at most MostKnown
+	Read  bool     `json:"read,omitempty"`
+}
+
+// Strays are items that nobody knows of, by name.
+type Strays struct {
+	Items []Stray `json:"items"`          // at most MostStrays
+	More  int     `json:"more,omitempty"` // how many there are beside them
+}
+
+// Stray is one item that nobody knows of. All but Item is there only if it was
+// read and holds a key.
+type Stray struct {
+	Item        string    `json:"item"`
+	Profile     string    `json:"profile,omitempty"`
+	AccessKeyID string    `json:"accessKeyId,omitempty"`
+	StoredAt    time.Time `json:"storedAt,omitzero"`
+	// Error says why it was not read, or holds no key.
+	Error *Error `json:"error,omitempty"`
+}
+
+// Problem is what to say of an item that nobody knows of. Its message is the
+// same whether the item was read or not.
+func (s Stray) Problem() *Error {
+	remove := "to delete it: broker remove --item " + s.Item
+	e := &Error{Code: CodeKeyUnexplained, Message: "the vault has an item that neither index nor journal names: " + s.Item}
+	switch {
+	case s.AccessKeyID != "":
+		e.Hint = fmt.Sprintf("it holds key %s, stored for profile %s on %s; to take it into the index: broker recover; %s",
+			s.AccessKeyID, s.Profile, s.StoredAt.UTC().Format(time.DateOnly), remove)
+	case s.Error != nil:
+		e.Hint = "it holds no key that can be read; " + remove
+	default:
+		e.Hint = "to see what it holds: broker doctor; " + remove
+	}
+	return e
 }
 
 // UnlockParams opens a store for the workers that come after. A store with a
