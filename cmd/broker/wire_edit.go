@@ -189,6 +189,7 @@ func (e *wireEdit) run(ctx context.Context) (plan wirePlan, files []editedFile, 
 	next := first
 	for _, part := range e.order() {
 		if !next.changes[part] {
+			awsconfig.SweepEdits(ctx, e.path(part), e.how)
 			continue
 		}
 		half := len(files) > 0
@@ -196,11 +197,14 @@ func (e *wireEdit) run(ctx context.Context) (plan wirePlan, files []editedFile, 
 		if !half { // a second one plans on what the first has done already
 			plan = next
 		}
-		if err != nil { // and what was planned has not come about
-			return wirePlan{}, files, e.takeBack(ctx, half, plan, err)
-		}
 		if file.Path != "" {
 			files = append(files, file)
+		}
+		switch {
+		case err != nil && file.Path != "": // the disk does not confirm it: more writing would not help
+			return wirePlan{}, files, fmt.Errorf("%w; nothing is lost: the same command, run again, goes on from there", err)
+		case err != nil: // and what was planned has not come about
+			return wirePlan{}, files, e.takeBack(ctx, half, plan, err)
 		}
 	}
 	return plan, files, nil
@@ -215,7 +219,8 @@ func (e *wireEdit) order() []int {
 }
 
 // rewrite changes one of the two files by a new plan, made on what both are in
-// that moment. The zero editedFile is one that needed no change.
+// that moment. The zero editedFile is one that was not changed; one that was may
+// come with an error all the same.
 func (e *wireEdit) rewrite(ctx context.Context, part int, again func(awsText) (wirePlan, error), plan *wirePlan) (editedFile, error) {
 	how := e.how
 	how.Backup = true
@@ -237,10 +242,10 @@ func (e *wireEdit) rewrite(ctx context.Context, part int, again func(awsText) (w
 		*plan = next
 		return next.text[part], err
 	})
-	if err != nil || !done.Changed {
+	if !done.Changed {
 		return editedFile{}, err
 	}
-	return editedFile{Path: done.Path, Backup: done.Backup}, nil
+	return editedFile{Path: done.Path, Backup: done.Backup}, err
 }
 
 // takeBack undoes the first half of a wire whose second half failed, so that
@@ -255,7 +260,7 @@ func (e *wireEdit) takeBack(ctx context.Context, half bool, plan wirePlan, cause
 	if !e.wires {
 		return goOn()
 	}
-	_, err := awsconfig.Rewrite(context.WithoutCancel(ctx), e.files.Config, e.how, func(own []byte) ([]byte, error) {
+	done, err := awsconfig.Rewrite(context.WithoutCancel(ctx), e.files.Config, e.how, func(own []byte) ([]byte, error) {
 		config, err := awsconfig.ParseDocument(e.files.Config, awsconfig.ConfigFile, own)
 		if err != nil {
 			return nil, err
@@ -271,7 +276,7 @@ func (e *wireEdit) takeBack(ctx context.Context, half bool, plan wirePlan, cause
 		}
 		return config.Bytes(), nil
 	})
-	if err != nil {
+	if err != nil && !done.Changed {
 		return goOn()
 	}
 	return fmt.Errorf("%w; %s is as it was before", cause, e.files.Config)

@@ -33,7 +33,7 @@ type RewriteOptions struct {
 
 // Rewritten is what an edit has done.
 type Rewritten struct {
-	Changed bool
+	Changed bool   // also where the error is that the disk does not confirm it
 	Path    string // the file itself, behind links
 	Backup  string // path of the backup; empty if there is none
 }
@@ -175,12 +175,41 @@ func (e *edit) put(target target, old *atomicfile.Original, data []byte) (Rewrit
 	return done, target.refused(err)
 }
 
-// sweepEdits removes what edits left behind that were killed. Where that fails
-// the edit itself will fail, or it hinders nothing. Whoever holds the lock is
-// alone, so a temporary file of any age is nobody's.
-func sweepEdits(path string, now time.Time) {
-	base := filepath.Base(path)
-	_ = atomicfile.Sweep(filepath.Dir(path), now.Add(farAhead), func(name string) bool { // see above
-		return name == base || isBackup(base, name)
+// SweepEdits removes what edits of the file at path left behind that were killed:
+// a copy of it, which may hold keys. Rewrite does that itself; this is for a file
+// that a command has found to be as it should. Where it fails, a later edit tries
+// again. It waits for other edits, but only if there is something to remove.
+func SweepEdits(ctx context.Context, path string, o RewriteOptions) {
+	target, err := followLinks(path)
+	if err != nil {
+		return
+	}
+	found := false
+	_ = atomicfile.Sweep(filepath.Dir(target.path), o.Now, func(name string) bool { // it removes nothing yet
+		found = found || leftBy(target.path, name)
+		return false
 	})
+	if !found {
+		return
+	}
+	release, err := holdEdits(ctx, o.Lock)
+	if err != nil {
+		return
+	}
+	defer release()
+	sweepEdits(target.path, o.Now)
+}
+
+// sweepEdits does so for whoever holds the lock: who does is alone, so a temporary
+// file of any age is nobody's. Where it fails the edit itself will fail, or it
+// hinders nothing.
+func sweepEdits(path string, now time.Time) {
+	_ = atomicfile.Sweep(filepath.Dir(path), now.Add(farAhead), func(name string) bool { return leftBy(path, name) }) // see above
+}
+
+// leftBy reports whether an edit of the file at path writes one of that name: it,
+// or a backup.
+func leftBy(path, name string) bool {
+	base := filepath.Base(path)
+	return name == base || isBackup(base, name)
 }

@@ -5,6 +5,7 @@
 package awsconfig
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // lines returns the lines of the file, sorted.
@@ -213,33 +215,80 @@ func TestRewriteByManyProcesses(t *testing.T) {
 }
 
 // TestRewriteSweepsWhatWasLeft: what an edit that was killed has left goes with
-// the next, even if that changes nothing; what is not ours stays.
+// the next, even if that changes nothing, or there is none at all; what is not ours
+// stays.
 func TestRewriteSweepsWhatWasLeft(t *testing.T) {
+	for name, sweep := range map[string]func(d *desk) error{
+		"edit": func(d *desk) error {
+			_, err := Rewrite(d.t.Context(), d.path, d.options, func(old []byte) ([]byte, error) { return old, nil })
+			return err
+		},
+		"none": func(d *desk) error {
+			SweepEdits(d.t.Context(), d.path, d.options)
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			folder := filepath.Dir(d.path)
+			for _, name := range []string{".config.tmp-1a2b", ".config" + noonBackup + ".tmp-3c4d"} {
+				write(t, filepath.Join(folder, name), "half")
+			}
+			others := []string{".config.tmp-", ".config.broker-x.tmp-1", ".credentials.tmp-1a2b", ".config.swp", "config.tmp-1a2b"}
+			for _, name := range others {
+				write(t, filepath.Join(folder, name), "theirs")
+			}
+			if err := sweep(d); err != nil {
+				t.Fatal(err)
+			}
+			want := append(others, "config")
+			slices.Sort(want)
+			if names := d.names(folder); !slices.Equal(names, want) {
+				t.Errorf("left: %v, want %v", names, want)
+			}
+		})
+	}
+}
+
+// TestSweepEditsWaits: what lies there may be an edit that is under way. Where
+// nothing does, there is nothing to wait for, and no lock is made.
+func TestSweepEditsWaits(t *testing.T) {
 	d := newDesk(t)
+	SweepEdits(t.Context(), d.path, d.options)
+	if _, err := os.Stat(d.options.Lock); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lock: %v", err)
+	}
 	folder := filepath.Dir(d.path)
-	for _, name := range []string{".config.tmp-1a2b", ".config" + noonBackup + ".tmp-3c4d"} {
-		write(t, filepath.Join(folder, name), "half")
-	}
-	others := []string{".config.tmp-", ".config.broker-x.tmp-1", ".credentials.tmp-1a2b", ".config.swp", "config.tmp-1a2b"}
-	for _, name := range others {
-		write(t, filepath.Join(folder, name), "theirs")
-	}
-	if _, err := Rewrite(t.Context(), d.path, d.options, func(old []byte) ([]byte, error) { return old, nil }); err != nil {
-		t.Fatal(err)
-	}
-	entries, err := os.ReadDir(folder)
+	_, err := Rewrite(t.Context(), d.path, d.options, func(old []byte) ([]byte, error) {
+		write(t, filepath.Join(folder, ".config.tmp-1a2b"), "under way")
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		SweepEdits(ctx, d.path, d.options)
+		if names := d.names(folder); !slices.Contains(names, ".config.tmp-1a2b") {
+			t.Errorf("left: %v", names)
+		}
+		return old, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	SweepEdits(t.Context(), d.path, d.options)
+	if names := d.names(folder); !slices.Equal(names, []string{"config"}) {
+		t.Errorf("left: %v", names)
+	}
+}
+
+// names returns what lies in a directory.
+func (d *desk) names(dir string) (names []string) {
+	d.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	want := append(others, "config")
-	slices.Sort(want)
-	if !slices.Equal(names, want) {
-		t.Errorf("left: %v, want %v", names, want)
-	}
+	return names
 }
 
 // TestRewriteWipes: neither what was read nor what was written stays in memory,

@@ -34,7 +34,7 @@ const patience = 60 * time.Second
 var programs string
 
 func TestMain(m *testing.M) {
-	if runAsEditor() || runAsSDKClient() || runAsCorpusClient() || runAsSlowVault() || runAsTorturedVault() || runAsStarvedVault() || runAsPhone() {
+	if runAsSDKClient() || runAsCorpusClient() || runAsSlowVault() || runAsTorturedVault() || runAsStarvedVault() || runAsPhone() {
 		testprograms.Exit(0)
 	}
 	os.Exit(buildAndRun(m))

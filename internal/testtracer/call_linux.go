@@ -19,6 +19,7 @@ type Call struct {
 	N       int      // of all that count, the first is 1
 	Name    string   // as in section 2 of the manual: renameat2
 	Files   []string // what it is about: one path, or the old and the new one
+	Changes bool     // it changes something, unless it fails
 	Process int      // that makes it
 }
 
@@ -123,7 +124,7 @@ func (t *tracer) look(id int, number uint64, args [6]uint64) (*Call, error) {
 	if err != nil || !changes && !t.Reads {
 		return nil, err
 	}
-	call := &Call{Name: s.name}
+	call := &Call{Name: s.name, Changes: changes}
 	ours := false
 	for _, f := range s.files {
 		path, err := f.of(id, args)

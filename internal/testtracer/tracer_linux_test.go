@@ -107,7 +107,7 @@ func program(t *testing.T, name string) (cmd *exec.Cmd, dir string) {
 		t.Fatal(err)
 	}
 	cmd = exec.Command(self)
-	cmd.Env = append(os.Environ(), asProgram+"="+name+":"+dir)
+	cmd.Env = append(os.Environ(), asProgram+"="+name+":"+dir, "GORACE=atexit_sleep_ms=0")
 	return cmd, dir
 }
 
