@@ -73,7 +73,8 @@ func TestRefusals(t *testing.T) {
 		"codes": (*scene).mfaCodes, "devices": (*scene).mfaDevices,
 		"keyring": (*scene).keyring, "file vault": (*scene).fileVault, "passphrase": (*scene).passphrase,
 		"profiles": (*scene).profiles, "wire": (*scene).wire, "import": (*scene).imports, "files": (*scene).brokenFiles, "daemon": (*scene).daemon,
-		"rotations": (*scene).rotations, "disk full": (*scene).diskFull, "read-only home": (*scene).readOnly,
+		"rotations": (*scene).rotations, "creations": (*scene).creations, "orphans": (*scene).orphans,
+		"disk full": (*scene).diskFull, "read-only home": (*scene).readOnly,
 	}
 	t.Run("causes", func(t *testing.T) {
 		for name, play := range scenes {
@@ -256,7 +257,7 @@ var varying = []struct {
 	{regexp.MustCompile(`ASIA[A-Z0-9]{16}`), "ASIA…"},
 	{regexp.MustCompile(`AKIA[A-Z0-9]{16}`), "AKIA…"},
 	{regexp.MustCompile(`\.new-\d+`), ".new-…"},
-	{regexp.MustCompile(`\bmade \d{4}-\d\d-\d\d`), "made DATE"},
+	{regexp.MustCompile(`\b(made|on) \d{4}-\d\d-\d\d`), "$1 DATE"},
 	{regexp.MustCompile(`broker\.v1\.[0-9a-f]{32}`), "broker.v1.…"},
 	{regexp.MustCompile(`\b\d{8}T\d{6}Z|\b\d{4}-\d\d-\d\d(T[0-9:]+Z| \d\d:\d\d)`), "TIME"},
 	{regexp.MustCompile(`\b(kill|pid|process) \d+`), "$1 PID"},
