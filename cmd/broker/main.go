@@ -1,40 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command broker is the client: it carries requests from the command line and
-// from AWS SDKs to brokerd, and prints what comes back.
+// Command broker is what SDKs and users start. Two commands it is itself:
+// credential-process, which SDKs run at every turn, and exec. For any other it
+// becomes broker-cli, which stands beside it.
 //
-// It links no keyring library, no AWS SDK and no HTTP, and credential-process
-// is dispatched before any command line is built: SDKs run it at every turn.
-// Standard output is data. It holds a long-lived secret only during add and
-// import, as a secret.String, on the way to a broker-vault worker, and where an
-// AWS file that has one is edited, for as long as that takes. It is closed to
-// debuggers then.
+// It is small because the kernel maps nearly all of a program that starts: with
+// every command and the library of the command line linked, each call of an SDK
+// took a sixth longer, and half as much memory again (docs/performance.md).
+//
+// It links no keyring library, no AWS SDK and no HTTP. Standard output is data.
 package main
 
 import (
+	"context"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
+
+	"credbroker/internal/client"
 )
 
 func main() {
-	a := &app{App: &App{
-		called: os.Args[0],
-		env:    environ(os.Environ()),
-		getenv: os.Getenv,
-		uid:    os.Getuid(),
-		stdin:  os.Stdin,
-		stdout: os.Stdout,
-		stderr: os.Stderr,
-		now:    time.Now,
-	}, args: os.Args[1:]}
-	if len(a.args) > 0 && a.args[0] == helperName && !asksForHelp(a.args[1:]) {
-		os.Exit(a.credentialProcess(a.args[1:]))
+	exe, _ := os.Executable() // without it no other program of ours is found
+	a := &client.App{
+		Version: version,
+		Exe:     exe,
+		Called:  os.Args[0],
+		Env:     client.Environ(os.Environ()),
+		Getenv:  os.Getenv,
+		UID:     os.Getuid(),
+		Stdin:   os.Stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Now:     time.Now,
 	}
-	os.Exit(a.run())
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == client.HelperName && !asksForHelp(args[1:]) {
+		os.Exit(a.CredentialProcess(context.Background(), args[1:]))
+	}
+	if line, ok := a.ParseExec(args); ok {
+		os.Exit(exec(a, line))
+	}
+	os.Exit(client.Report(a.Stderr, a.BecomeCLI(os.Args, os.Environ())))
 }
+
+// version is the release, set by the linker.
+var version = "0.0.0-dev"
 
 // asksForHelp reports whether a person, not an SDK, runs the helper.
 func asksForHelp(args []string) bool {
 	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
+}
+
+// exec is broker exec. It returns only if the child could not be started.
+func exec(a *client.App, line client.Line) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	return client.Report(a.Stderr, a.RunExec(ctx, line))
 }

@@ -15,7 +15,7 @@ import (
 // directory with a slash at its end, each with its reason.
 var revealers = map[string]string{
 	"cmd/broker-vault/hold.go":           "hands the key of the file store to workers",
-	"cmd/broker/init_passphrase.go":      "counts the characters of a new passphrase",
+	"cmd/broker-cli/init_passphrase.go":  "counts the characters of a new passphrase",
 	"credproc/credproc.go":               "writes the document that the SDKs read",
 	"credproc/environ.go":                "writes the environment of a program that was asked for with its credentials in it",
 	"internal/awsapi/client.go":          "hands keys and credentials to the SDK, which signs with them",
@@ -104,7 +104,7 @@ func secretRules() []rule {
 				"broker/a.go":        `package broker; func f(c interface{ StaticKeys() []int }) []int { return c.StaticKeys() }`,
 				"cmd/brokerd/a.go":   `package main; import "credbroker/internal/awsconfig"; var k awsconfig.StaticKey`,
 				"cmd/brokerd/b.go":   `package main; import "credbroker/internal/awsconfig"; var k awsconfig.KeyPair`,
-				"cmd/broker/a.go":    `package main; import "credbroker/internal/awsconfig"; var k awsconfig.StaticKey`,
+				"cmd/broker-cli/a.go": `package main; import "credbroker/internal/awsconfig"; var k awsconfig.StaticKey`,
 				"broker/a_test.go":   `package broker; func g(c interface{ StaticKeys() []int }) []int { return c.StaticKeys() }`,
 				"internal/ipc/ok.go": `package ipc; type T struct{ StaticKeys bool }`,
 			},
@@ -206,7 +206,7 @@ func loadDefaultConfig(tr tree) []string {
 func fileKeys(tr tree) []string {
 	var found []string
 	tr.production(func(s source) {
-		if strings.HasPrefix(s.path, "cmd/broker/") || strings.HasPrefix(s.path, "internal/awsconfig/") {
+		if strings.HasPrefix(s.path, "cmd/broker-cli/") || strings.HasPrefix(s.path, "internal/awsconfig/") {
 			return
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Code names a failure that a user can meet. cmd/broker maps each code to its
+// Code names a failure that a user can meet. internal/client maps each code to its
 // exit status; scripts may rely on the spelling.
 type Code string
 

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"credbroker/internal/awsconfig"
+	"credbroker/internal/client"
+	"credbroker/internal/ipc"
+)
+
+func newRemoveCommand(a *app) *cli.Command {
+	return &cli.Command{
+		Name:      "remove",
+		Usage:     "forget the key of a profile",
+		UsageText: "broker remove PROFILE [--yes] [--json]\nbroker remove --item ITEM [--yes] [--json]",
+		Description: about(`Deletes the key from the store and drops its sessions. The key stays valid at
+AWS: delete it there if nothing else uses it. With --item it deletes from the
+store what broker doctor names there and no profile has.`, "broker remove dev"),
+		Flags: []cli.Flag{
+			namedProfileFlag(),
+			&cli.StringFlag{Name: "item", Usage: "delete `ITEM`, which no profile has"},
+			switchFlag("yes", "do not ask"),
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.IsSet("item") {
+				if c.IsSet("profile") || len(a.line.Words) > 0 {
+					return client.Usagef("remove --item deletes what no profile has: leave the profile out")
+				}
+				return a.removeItem(c.Context, c.String("item"), c.Bool("yes"), c.Bool("json"))
+			}
+			profile, err := a.namedProfile(c)
+			if err != nil {
+				return err
+			}
+			params := ipc.RemoveParams{Profile: profile}
+			return a.remove(c.Context, params, "Forget the key of "+profile+"? Its secret cannot be read back from AWS.", c.Bool("yes"), c.Bool("json"))
+		},
+	}
+}
+
+// namedProfile is profile for commands that change what is stored: no default
+// is good enough for them.
+func (a *app) namedProfile(c *cli.Context) (string, error) {
+	if len(a.line.Words) == 0 && !c.IsSet("profile") {
+		return "", client.Usagef("%s needs a profile: broker %s PROFILE", c.Command.Name, c.Command.Name)
+	}
+	return a.profile(c, a.line.Words)
+}
+
+// removeItem deletes an item that neither index nor journal names.
+func (a *app) removeItem(ctx context.Context, item string, yes, asJSON bool) error {
+	p, err := a.Places()
+	if err != nil {
+		return err
+	}
+	s, err := awsconfig.LoadSettings(p.ConfigFile)
+	if err != nil {
+		return err
+	}
+	var found ipc.Strays
+	err = a.Unlocked(ctx, func() (err error) {
+		found, err = a.strays(ctx, s.Vault, nil, false)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(found.Items, func(s ipc.Stray) bool { return s.Item == item })
+	if i < 0 {
+		return client.Errorf(ipc.CodeNoKey, "the vault has no item %.80q that is not in use", item)
+	}
+	stray := found.Items[i]
+	question := "Delete item " + item + ", which holds no key that can be read?"
+	if stray.AccessKeyID != "" {
+		question = fmt.Sprintf("Delete item %s with key %s of %s? Its secret cannot be read back from AWS.", item, stray.AccessKeyID, stray.Profile)
+	}
+	return a.remove(ctx, ipc.RemoveParams{Profile: stray.Profile, Item: item, AccessKeyID: stray.AccessKeyID}, question, yes, asJSON)
+}
+
+func (a *app) remove(ctx context.Context, params ipc.RemoveParams, question string, yes, asJSON bool) error {
+	if !yes {
+		ok, err := a.confirm(ctx, question)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return client.Errorf(ipc.CodeRefused, "remove %s: not confirmed", client.OrText(params.Item, params.Profile))
+		}
+	}
+	var key ipc.Key
+	err := a.Unlocked(ctx, func() error { return a.Call(ctx, ipc.OpRemove, params, &key) })
+	if err != nil {
+		return err
+	}
+	switch {
+	case asJSON:
+		return a.printJSON(key)
+	case params.Item != "":
+		a.printf("removed item %s\n", params.Item)
+	default:
+		a.printf("removed %s of %s\n", key.AccessKeyID, params.Profile)
+	}
+	if key.AccessKeyID != "" {
+		a.printf("next: delete the key in the IAM console if nothing else uses it\n")
+	}
+	return nil
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "credbroker/internal/client"
+
+const (
+	nativeStore  = client.BackendSecretService // tried first by init
+	missingStore = ""                          // why this build lacks the platform's own store
+)
+
+// backends are the stores of this platform, the best first.
+func backends() []string {
+	return []string{client.BackendSecretService, client.BackendFile, client.BackendPass}
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "credbroker/internal/client"
+
+const (
+	nativeStore  = client.BackendWinCred // tried first by init
+	missingStore = ""                    // why this build lacks the platform's own store
+)
+
+// backends are the stores of this platform, the best first.
+func backends() []string { return []string{client.BackendWinCred, client.BackendFile} }
