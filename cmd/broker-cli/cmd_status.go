@@ -103,7 +103,7 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 	}
 	for _, n := range s.Notes {
 		a.printf("\nnote: %s\n", n.Message)
-		if _, hint := failureText(n); hint != "" {
+		if _, hint := client.FailureText(n); hint != "" {
 			a.printf("next: %s\n", hint)
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"credbroker/internal/ipc"
 )
 
-// maxState is the longest index, in bytes, that is read: some hundred bytes a
+// MaxState is the longest index, in bytes, that is read: some hundred bytes a
 // key.
-const maxState = 1 << 20
+const MaxState = 1 << 20
 
 // AWSFiles returns the AWS files of the caller. Under broker exec that is the
 // file behind the overlay: the overlay is exec's own, not the user's.
@@ -46,7 +46,7 @@ func (a *App) StoredKeys() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := atomicfile.Read(p.StateFile, maxState)
+	data, err := atomicfile.Read(p.StateFile, MaxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]string{}, nil
 	}

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package client
 
 import (
 	"slices"
 	"testing"
-
-	"credbroker/internal/client"
 )
 
 func TestEnviron(t *testing.T) {
-	got := client.Environ([]string{"Path=C:\\x", "aws_Profile=dev", `=C:=C:\dir`, "BAD"})
+	got := Environ([]string{"Path=C:\\x", "aws_Profile=dev", `=C:=C:\dir`, "BAD"})
 	want := []string{"PATH=C:\\x", "AWS_PROFILE=dev", `=C:=C:\dir`, "BAD"}
 	if !slices.Equal(got, want) {
-		t.Errorf("client.Environ() = %q, want %q", got, want)
+		t.Errorf("Environ() = %q, want %q", got, want)
 	}
 }
 
