@@ -4,24 +4,39 @@ package testtracer
 
 import "golang.org/x/sys/unix"
 
-// skipCall makes the call that a thread is about to make one that does not exist.
-func skipCall(id int) error {
-	var regs unix.PtraceRegs
-	if err := unix.PtraceGetRegs(id, &regs); err != nil {
-		return err
+// registers are those of a thread that stands still.
+type registers struct{ unix.PtraceRegs }
+
+func (r *registers) get(id int) error { return unix.PtraceGetRegs(id, &r.PtraceRegs) }
+func (r *registers) set(id int) error { return unix.PtraceSetRegs(id, &r.PtraceRegs) }
+
+func (r *registers) pc() uintptr { return uintptr(r.Rip) }
+
+// stack is the address below which nothing lies yet.
+func (r *registers) stack() uint64 { return r.Rsp - 128 } // the red zone of the System V ABI
+
+// systemCall is the instruction for one.
+var systemCall = [...]byte{0x0f, 0x05}
+
+// prepare has systemCall, as the next instruction, call this.
+func (r *registers) prepare(number uint64, args ...uint64) {
+	r.Rax, r.Orig_rax = number, ^uint64(0)
+	for i, register := range []*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9}[:len(args)] {
+		*register = args[i]
 	}
-	regs.Orig_rax = ^uint64(0)
-	return unix.PtraceSetRegs(id, &regs)
 }
 
-// setResult sets what the call returns that a thread has just made.
-func setResult(id int, result uint64) error {
-	var regs unix.PtraceRegs
-	if err := unix.PtraceGetRegs(id, &regs); err != nil {
+func (r *registers) result() uint64          { return r.Rax }
+func (r *registers) setResult(result uint64) { r.Rax = result }
+
+// skipCall makes the call that a thread is about to make one that does not exist.
+func skipCall(id int) error {
+	var r registers
+	if err := r.get(id); err != nil {
 		return err
 	}
-	regs.Rax = result
-	return unix.PtraceSetRegs(id, &regs)
+	r.Orig_rax = ^uint64(0)
+	return r.set(id)
 }
 
 // oldCalls are those that only this architecture still has.

@@ -8,6 +8,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// registers are those of a thread that stands still.
+type registers struct{ unix.PtraceRegsArm64 }
+
+func (r *registers) get(id int) error {
+	return unix.PtraceGetRegSetArm64(id, unix.NT_PRSTATUS, &r.PtraceRegsArm64)
+}
+
+func (r *registers) set(id int) error {
+	return unix.PtraceSetRegSetArm64(id, unix.NT_PRSTATUS, &r.PtraceRegsArm64)
+}
+
+func (r *registers) pc() uintptr { return uintptr(r.Pc) }
+
+// stack is the address below which nothing lies yet.
+func (r *registers) stack() uint64 { return r.Sp }
+
+// systemCall is the instruction for one: svc #0.
+var systemCall = [...]byte{0x01, 0x00, 0x00, 0xd4}
+
+// prepare has systemCall, as the next instruction, call this.
+func (r *registers) prepare(number uint64, args ...uint64) {
+	r.Regs[8] = number
+	copy(r.Regs[:6], args)
+}
+
+func (r *registers) result() uint64          { return r.Regs[0] }
+func (r *registers) setResult(result uint64) { r.Regs[0] = result }
+
 // skipCall makes the call that a thread is about to make one that does not exist.
 func skipCall(id int) error {
 	number := int32(-1)
@@ -18,16 +46,6 @@ func skipCall(id int) error {
 		return errno
 	}
 	return nil
-}
-
-// setResult sets what the call returns that a thread has just made.
-func setResult(id int, result uint64) error {
-	var regs unix.PtraceRegsArm64
-	if err := unix.PtraceGetRegSetArm64(id, unix.NT_PRSTATUS, &regs); err != nil {
-		return err
-	}
-	regs.Regs[0] = result
-	return unix.PtraceSetRegSetArm64(id, unix.NT_PRSTATUS, &regs)
 }
 
 // oldCalls are those that only other architectures still have.

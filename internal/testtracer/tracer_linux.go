@@ -20,7 +20,7 @@ import (
 type Options struct {
 	Below    []string // calls on files in these directories count, and on them; absolute, without links
 	Reads    bool     // also those that change nothing: open, read, close, stat…
-	Children bool     // also those of the programs that the program starts
+	Children bool     // also those of the programs that it starts
 
 	// Strike is asked at the beginning of each call that counts. It may take its
 	// time: meanwhile the program waits. It is called by one goroutine, which is
@@ -62,11 +62,11 @@ type Run struct {
 
 // Start starts cmd, which must not have been started. It sets cmd.SysProcAttr's
 // Ptrace; nobody may call cmd.Wait, and cmd.ProcessState stays nil. The program
-// is killed if this process ends.
+// is killed if this process ends, and so is what it has started.
 //
 // A program cannot hide itself from an ordinary user's tracer: there
-// prctl(PR_SET_DUMPABLE, 0) does nothing. One that is stopped, by a terminal or
-// with SIGSTOP, goes on at once.
+// prctl(PR_SET_DUMPABLE, 0) does nothing, and set-user-ID programs are ordinary
+// ones. What is stopped, by a terminal or with SIGSTOP, goes on at once.
 func Start(cmd *exec.Cmd, o Options) (*Run, error) {
 	r := &Run{done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -80,9 +80,9 @@ func Start(cmd *exec.Cmd, o Options) (*Run, error) {
 	return r, nil
 }
 
-// Wait waits until the program has ended, and all that is traced with it, and
-// what it wrote is where cmd.Stdout and cmd.Stderr have it. The error is one of
-// tracing: then the Calls are not all. Any number of goroutines may wait.
+// Wait waits until the program has ended, and all that it started, and what it
+// wrote is where cmd.Stdout and cmd.Stderr have it. The error is one of tracing:
+// then the Calls are not all. Any number of goroutines may wait.
 func (r *Run) Wait() (Result, error) {
 	<-r.done
 	return r.result, r.err
@@ -131,7 +131,6 @@ type tracer struct {
 // thread is one thread of the program, or of what it has started.
 type thread struct {
 	process     int
-	fresh       bool    // it has not stopped for the first time
 	now         *struck // the call that it makes, if that counts
 	interrupted *struck // the call that the kernel will begin anew, when a signal has been dealt with
 	skipped     bool    // the call is not executed…
@@ -166,7 +165,8 @@ func (r *Run) trace(cmd *exec.Cmd, o Options, started chan<- error) {
 	r.err = errors.Join(err, t.err)
 }
 
-// begin is for the stop at the program's first instruction.
+// begin is for the stop at the program's first instruction. Its children are
+// traced in any case: a call that the filter stops fails where nobody traces.
 func (t *tracer) begin() error {
 	var status unix.WaitStatus
 	if _, err := wait(t.root, &status); err != nil {
@@ -176,14 +176,15 @@ func (t *tracer) begin() error {
 		return fmt.Errorf("it did not begin: status %#x", status)
 	}
 	t.threads[t.root] = &thread{process: t.root}
-	options := unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
-	if t.Children {
-		options |= unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
-	}
+	const options = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACESECCOMP | unix.PTRACE_O_TRACEEXEC |
+		unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
 	if err := unix.PtraceSetOptions(t.root, options); err != nil {
 		return err
 	}
-	return unix.PtraceSyscall(t.root, 0)
+	if err := t.setFilter(); err != nil {
+		return err
+	}
+	return unix.PtraceCont(t.root, 0)
 }
 
 // serve goes on until nothing is left to trace.
@@ -205,7 +206,11 @@ func (t *tracer) serve() {
 			continue
 		}
 		signal := t.stopped(id, status)
-		t.failed(unix.PtraceSyscall(id, signal))
+		resume := unix.PtraceCont
+		if th := t.threads[id]; th.now != nil || th.skipped {
+			resume = unix.PtraceSyscall // to the end of the call
+		}
+		t.failed(resume(id, signal))
 	}
 }
 
@@ -230,36 +235,28 @@ func (t *tracer) failed(err error) {
 func (t *tracer) stopped(id int, status unix.WaitStatus) int {
 	th := t.threads[id]
 	if th == nil {
-		th = &thread{process: processOf(id), fresh: true}
+		th = &thread{process: processOf(id)}
 		t.threads[id] = th
 	}
-	switch signal := status.StopSignal(); {
+	switch signal, cause := status.StopSignal(), status.TrapCause(); {
+	case signal == unix.SIGTRAP && cause == unix.PTRACE_EVENT_SECCOMP:
+		t.failed(t.enter(id, th))
 	case signal == unix.SIGTRAP|0x80: // what PTRACE_O_TRACESYSGOOD makes of it
-		t.failed(t.atCall(id, th))
-	case signal == unix.SIGTRAP && status.TrapCause() > 0: // a new thread, process or program: it will stop by itself
+		t.failed(t.leave(id, th))
+	case signal == unix.SIGTRAP && cause > 0: // a new thread, process or program: it will stop by itself
 	case signal == unix.SIGSTOP: // the first stop of a thread, or one that nobody would end
-		th.fresh = false
 	default:
 		return int(signal)
 	}
 	return 0
 }
 
-// atCall is for the beginning and the end of a system call.
-func (t *tracer) atCall(id int, th *thread) error {
+// enter is for the beginning of a call that the filter stopped.
+func (t *tracer) enter(id int, th *thread) error {
 	info, err := callInfo(id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case info.op == unix.PTRACE_SYSCALL_INFO_ENTRY:
-		return t.enter(id, th, info)
-	case info.op == unix.PTRACE_SYSCALL_INFO_EXIT:
-		return t.leave(id, th, info)
 	}
-	return nil
-}
-
-func (t *tracer) enter(id int, th *thread, info *syscallInfo) error {
 	number, args := info.enter()
 	if number == unix.SYS_PRCTL && args[0] == unix.PR_SET_DUMPABLE && args[1] == 0 && unix.Geteuid() != 0 {
 		return th.skip(id, 0)
@@ -268,7 +265,9 @@ func (t *tracer) enter(id int, th *thread, info *syscallInfo) error {
 		th.now, th.interrupted = was, nil
 		return nil
 	}
-	th.now = nil
+	if th.process != t.root && !t.Children {
+		return nil
+	}
 	call, err := t.look(id, number, args)
 	if call == nil || err != nil {
 		return err
@@ -294,17 +293,23 @@ func (th *thread) skip(id int, gives uint64) error {
 	return skipCall(id)
 }
 
-func (t *tracer) leave(id int, th *thread, info *syscallInfo) error {
+// leave is for the end of a call that counts, or that was skipped.
+func (t *tracer) leave(id int, th *thread) error {
+	now, skipped := th.now, th.skipped
+	th.now, th.skipped = nil, false
 	switch {
-	case th.skipped:
-		th.skipped = false
+	case skipped:
 		return setResult(id, th.gives)
-	case th.now == nil:
+	case now == nil:
 		return nil
+	}
+	info, err := callInfo(id)
+	switch {
+	case err != nil:
+		return err
 	case interrupted(info.leave()):
-		th.interrupted = th.now
-		return nil
-	case th.now.strike.Kill == After:
+		th.interrupted = now
+	case now.strike.Kill == After:
 		return unix.Kill(th.process, unix.SIGKILL)
 	}
 	return nil

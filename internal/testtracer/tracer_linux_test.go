@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"credbroker/internal/testprograms"
 )
 
 // asProgram makes the test program the one that is traced, in a directory.
@@ -35,8 +37,9 @@ func TestMain(m *testing.M) {
 	}
 	if err := traced[name](dir); err != nil {
 		fmt.Println(err)
-		os.Exit(3)
+		testprograms.Exit(3)
 	}
+	testprograms.Exit(0)
 }
 
 // files is how many files wander makes.
@@ -107,7 +110,7 @@ func program(t *testing.T, name string) (cmd *exec.Cmd, dir string) {
 		t.Fatal(err)
 	}
 	cmd = exec.Command(self)
-	cmd.Env = append(os.Environ(), asProgram+"="+name+":"+dir, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), asProgram+"="+name+":"+dir)
 	return cmd, dir
 }
 
