@@ -7,7 +7,7 @@
 #   make fuzz-all the same, and every other fuzz target for 5s
 #   make torture  1000 rotations cut short at random; SEED=, FROM=, N= see them again
 #   make test-sdks  how SDKs read the AWS files, against the real ones; Node.js is heavy
-#   make build    the four programs, into bin/
+#   make build    the programs, into bin/
 #   make bench    speed and memory beside a floor; RESULTS=FILE writes them down
 #   make vet-platforms  build and vet it all, tests too, for macOS and Windows
 #   make test-wine  run the Windows parts that have tests, under Wine

@@ -191,7 +191,7 @@ func (w *Worker) run(ctx context.Context, op string, params json.RawMessage) (an
 	return nil, &ipc.Error{
 		Code:    ipc.CodeProtocol,
 		Message: fmt.Sprintf("%.40q is no operation of a worker that speaks protocol %d", op, ipc.Protocol),
-		Hint:    "install broker, brokerd and broker-vault of one version",
+		Hint:    "install broker, broker-cli, brokerd and broker-vault of one version",
 	}
 }
 

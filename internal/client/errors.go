@@ -30,7 +30,7 @@ var outcomes = []outcome{
 	},
 	{
 		ipc.CodeProtocol,
-		exitNoDaemon, "broker, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
+		exitNoDaemon, "broker, broker-cli, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
 		"end the daemon that runs, the next command starts the new one; brokerd.log has its process ID",
 	},
 	{

@@ -172,7 +172,7 @@ func TestF37UpgradeWhileClientsRun(t *testing.T) {
 	w.add("ci", "bob", "--no-mfa")
 	w.prime("dev")
 	old := w.daemonPID()
-	w.install(next, "broker", "brokerd", "broker-vault")
+	w.install(next, "broker", "broker-cli", "brokerd", "broker-vault")
 
 	w.credentials("dev")
 	version, problems := w.problems()
