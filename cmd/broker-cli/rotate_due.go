@@ -31,7 +31,7 @@ func (a *app) rotateDue(ctx context.Context, o rotateOptions) error {
 	worst := client.ExitOK
 	for _, k := range dueKeys(list.Keys) {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			break // what became of the others is to be heard all the same
 		}
 		result := rotatedKey{Profile: k.Profile, AccessKeyID: k.AccessKeyID, Level: k.Level}
 		if k.Level == ipc.LevelUnused {
@@ -64,8 +64,8 @@ func (a *app) rotateDue(ctx context.Context, o rotateOptions) error {
 	case len(results) == 0:
 		a.printf("no key is due\n")
 	}
-	if len(failed) == 0 {
-		return nil
+	if len(failed) == 0 || ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return &client.StatusError{Status: worst, Err: &ipc.Error{
 		Message: "not rotated: " + profilesOf(failed), Hint: "correct what each error says, and try again: broker rotate --due",
