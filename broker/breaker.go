@@ -22,6 +22,9 @@ const (
 	// in vain. A network that is back must not be waited for: a minute is what
 	// a user calls broken.
 	firstPause, longestPause = 5 * time.Second, 30 * time.Second
+	// blockedPause is how long they do after AWS has said once that it serves the
+	// account no more: nobody settles that in a minute, and each try may cost a code.
+	blockedPause = 15 * time.Minute
 	// outageMemory is how long a failure is remembered that nothing followed.
 	outageMemory = 10 * time.Minute
 )
@@ -57,7 +60,7 @@ func (b *Broker) tripped(p *plan, c caller) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := b.breakers[path{p.key.AccessKeyID, p.aws}]
-	if o == nil || o.failures < tripAfter {
+	if o == nil || o.pause == 0 {
 		return nil
 	}
 	now := b.opts.Clock.Boot()
@@ -67,6 +70,9 @@ func (b *Broker) tripped(p *plan, c caller) error {
 	}
 	e := *o.err
 	e.Spent = false // of another caller's code
+	if o.blocked() && !o.trying {
+		return wrap(&e, "profile %s, %v before the next try", p.profile, (o.until - now).Round(time.Second))
+	}
 	if o.trying {
 		return wrap(&e, "profile %s, after %d failures and while another try is under way", p.profile, o.failures)
 	}
@@ -87,6 +93,8 @@ func (b *Broker) note(ctx context.Context, p *plan, err error) error {
 		slog.String("access_key_id", key.accessKeyID), slog.String("region", key.aws.Region), slog.Int("failures", failures),
 	}
 	switch {
+	case opened && isBlocked(err):
+		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS serves this account no more", append(where, slog.Any("error", err))...)
 	case opened:
 		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS is out of reach", append(where, slog.Any("error", err))...)
 	case closed:
@@ -102,7 +110,7 @@ func (b *Broker) count(key path, err error) (opened, closed bool, failures int) 
 	defer b.mu.Unlock()
 	o := b.breakers[key]
 	switch {
-	case isOutage(err):
+	case isOutage(err), isBlocked(err):
 		if o == nil {
 			o = &breaker{since: b.opts.Clock.Now().UTC()}
 			b.breakers[key] = o
@@ -122,7 +130,9 @@ func (o *breaker) fail(err *ipc.Error, now time.Duration) (opened bool) {
 	o.failures++
 	o.err, o.last = err, now
 	switch {
-	case o.failures < tripAfter:
+	case o.blocked():
+		opened, o.pause = o.pause == 0, blockedPause
+	case o.pause == 0 && o.failures < tripAfter:
 		return false
 	case o.pause == 0:
 		opened, o.pause = true, firstPause
@@ -133,6 +143,21 @@ func (o *breaker) fail(err *ipc.Error, now time.Duration) (opened bool) {
 	}
 	o.trying, o.until = false, now+o.pause
 	return opened
+}
+
+// blocked reports whether AWS has answered that it will not serve the account.
+func (o *breaker) blocked() bool { return isBlocked(o.err) }
+
+// isBlocked reports whether AWS refuses whatever it is asked for.
+func isBlocked(err error) bool { return hasCode(err, ipc.CodeAWSBlocked) }
+
+// blocked reports whether the last call on the path of p was refused like that.
+// That AWS can be reached then means nothing.
+func (b *Broker) blocked(p *plan) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := b.breakers[path{p.key.AccessKeyID, p.aws}]
+	return o != nil && o.blocked()
 }
 
 // isOutage reports whether a call failed in a way that others like it will.
@@ -151,7 +176,7 @@ func isAnswer(err error) bool {
 // forgetOutagesLocked forgets failures that are old, and that nothing followed.
 func (b *Broker) forgetOutagesLocked() {
 	now := b.opts.Clock.Boot()
-	maps.DeleteFunc(b.breakers, func(_ path, o *breaker) bool { return now-o.last > outageMemory })
+	maps.DeleteFunc(b.breakers, func(_ path, o *breaker) bool { return now-o.last > outageMemory && now >= o.until })
 }
 
 // outagesLocked describes the outages for status.

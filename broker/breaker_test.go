@@ -331,3 +331,53 @@ func TestF28LogHoldsUpNobody(t *testing.T) {
 		t.Error("everybody waited while the log was written")
 	}
 }
+
+// TestF16BlockedAccount: what AWS says of an account that it does not serve is
+// said once. Background callers then fail at once for a quarter of an hour, and
+// cost no code; that AWS can be reached changes nothing, and a user at a terminal
+// gets through.
+func TestF16BlockedAccount(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		blocked := &ipc.Error{Code: ipc.CodeAWSBlocked, Message: "OptInRequired: not signed up", Spent: true}
+		r.aws.failAlways("GetSessionToken", blocked)
+		h := r.helper("dev")
+		synctest.Wait()
+		<-r.mfa(r.aws.code(annMFA, 0)).done
+		wantCode(t, "the first", waitErr(h), ipc.CodeAWSBlocked)
+		before := r.aws.allCalls()
+		for range 20 {
+			if e := r.failing("dev"); e.Code != ipc.CodeAWSBlocked || !strings.Contains(e.Message, "before the next try") {
+				t.Fatalf("%v", e)
+			}
+			time.Sleep(44 * time.Second) // 14:40 in all
+		}
+		if n := r.aws.allCalls() - before; n != 0 || r.status().Prompts != 1 {
+			t.Errorf("%d calls, %d prompts", n, r.status().Prompts)
+		}
+		if out := r.status().Outages; len(out) != 1 || out[0].Code != ipc.CodeAWSBlocked || out[0].RetryAt == nil {
+			t.Errorf("status: %+v", out)
+		}
+		pl, err := r.planner()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := pl.plan("dev")
+		if err == nil {
+			err = r.reach(t.Context(), p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := r.failing("dev"); e.Code != ipc.CodeAWSBlocked {
+			t.Errorf("AWS was reached, and now it is %v", e)
+		}
+		r.aws.failAlways("GetSessionToken", nil)
+		f := r.foreground("dev")
+		q := <-f.prompts
+		f.answers <- r.aws.code(q.SerialNumber, 0)
+		f.document(t)
+		if len(r.status().Outages) != 0 {
+			t.Errorf("status: %+v", r.status().Outages)
+		}
+	})
+}

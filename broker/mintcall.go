@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"credbroker/internal/ipc"
@@ -31,7 +32,10 @@ func (b *Broker) reach(ctx context.Context, p *plan) error {
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
 	offset, err := b.opts.STS.Reach(ctx, b.awsOf(p))
-	if err := b.note(ctx, p, err); err != nil {
+	if err != nil || !b.blocked(p) {
+		err = b.note(ctx, p, err)
+	}
+	if err != nil {
 		return wrap(err, "profile %s", p.profile)
 	}
 	b.offset.Store(int64(offset.Round(time.Second) / time.Second))
@@ -98,11 +102,40 @@ func (b *Broker) prepare(ctx context.Context, p *plan) error {
 			slog.String("access_key_id", p.key.AccessKeyID), slog.Any("error", err))
 		return nil
 	}
-	if !slices.ContainsFunc(found.Devices, func(d ipc.MFADevice) bool { return d.SerialNumber == p.id.serial }) {
-		return fail(ipc.CodeMFASerial, "correct mfa_serial; the devices are listed by: aws iam list-mfa-devices",
-			"profile %s: MFA device %s does not belong to %s", p.profile, p.id.serial, firstOf(p.key.ARN, p.key.AccessKeyID))
+	return foreignDevice(p, found.Devices)
+}
+
+// foreignDevice refuses the MFA device of p unless it is one of its user's, and
+// names those.
+func foreignDevice(p *plan, devices []ipc.MFADevice) error {
+	var all []string
+	hint := "add a virtual MFA device to the user in the IAM console"
+	for _, d := range devices {
+		if d.SerialNumber == p.id.serial {
+			return nil
+		}
+		all = append(all, d.SerialNumber)
+		if len(all) == 1 || !strings.Contains(d.SerialNumber, ":u2f/") {
+			hint = "name one of them, in broker's config: [profile " + p.owner + "] mfa_serial = " + d.SerialNumber
+		}
 	}
-	return nil
+	return fail(ipc.CodeMFASerial, hint, "profile %s: MFA device %s does not belong to %s, who has %s",
+		p.profile, p.id.serial, firstOf(p.key.ARN, p.key.AccessKeyID), firstOf(strings.Join(all, ", "), "none"))
+}
+
+// replacedDevice adds to an error of AWS for an MFA device which ones the user
+// has now, if that can be asked.
+func (b *Broker) replacedDevice(ctx context.Context, p *plan, err *ipc.Error) *ipc.Error {
+	found, lerr := b.opts.Worker.ListMFADevices(ctx, b.item(p))
+	if lerr != nil {
+		return err
+	}
+	if foreign := foreignDevice(p, found.Devices); foreign != nil {
+		e := *coded(foreign)
+		e.Spent = err.Spent
+		return &e
+	}
+	return err
 }
 
 // sessionToken makes one GetSessionToken call, with code if that is not empty,
@@ -124,6 +157,12 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 		e := *coded(err) // the worker says of which key and profile
 		if e.Code == ipc.CodeKeychainCorrupt && e.Hint == "" {
 			e.Hint = "store the key again: broker add " + p.owner + " --replace"
+		}
+		if e.Code == ipc.CodeAWSKeyUnknown {
+			b.explainUnknown(p, &e)
+		}
+		if e.Code == ipc.CodeMFASerial {
+			return nil, b.replacedDevice(ctx, p, &e)
 		}
 		return nil, &e
 	}

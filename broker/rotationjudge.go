@@ -21,7 +21,7 @@ func judged(err error) error {
 	case ipc.CodeKeyGone:
 		err = fmt.Errorf("%w: %w", rotation.ErrGone, err)
 		kind = rotation.Refused
-	case ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined, ipc.CodeAWSFailed, ipc.CodeKeyQuota,
+	case ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined, ipc.CodeAWSBlocked, ipc.CodeAWSFailed, ipc.CodeKeyQuota,
 		ipc.CodeKeyInvalid, ipc.CodeKeyExists, ipc.CodeOnRotate, ipc.CodeKeychainCorrupt, ipc.CodeUsage, ipc.CodeNoKey:
 		kind = rotation.Refused
 	}

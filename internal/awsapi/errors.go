@@ -38,6 +38,7 @@ const (
 	codeDuration    = "aws_duration"
 	codeUnavailable = "aws_unavailable"
 	codeGarbage     = "aws_garbage"
+	codeBlocked     = "aws_blocked"
 	codeFailed      = "aws_failed"
 	codeMFAWrong    = "mfa_wrong"
 	codeMFASerial   = "mfa_serial"
@@ -168,6 +169,10 @@ func (k call) classify(e *Error) string {
 		}
 	case "RegionDisabledException":
 		return codeRegion
+	// https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html, and
+	// what other services say of an account that is closed or in arrears.
+	case "OptInRequired", "AccountProblem", "PendingVerification":
+		return codeBlocked
 	case "ValidationError", "ValidationException":
 		if strings.Contains(text, "durationseconds") {
 			return codeDuration

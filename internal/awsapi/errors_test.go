@@ -29,6 +29,8 @@ func TestErrorsOfAWS(t *testing.T) {
 		{"fast clock", 403, "SignatureDoesNotMatch", "Signature not yet current: 20260101T010000Z is still later than 20260101T001500Z (20260101T000000Z + 15 min.)", codeClock, ""},
 		{"expired session", 403, "ExpiredToken", "The security token included in the request is expired", codeExpired, ""},
 		{"expired session, older status", 400, "ExpiredTokenException", "x", codeExpired, ""},
+		{"suspended", 403, "AccountProblem", "There is a problem with your AWS account", codeBlocked, ""},
+		{"not signed up", 403, "OptInRequired", "The AWS Access Key Id needs a subscription for the service", codeBlocked, ""},
 		{"region off", 403, "RegionDisabledException", "STS is not activated in this region for account", codeRegion, ""},
 		{"longer than the role allows", 400, "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", codeDuration, ""},
 		{"longer than chaining allows", 400, "ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.", codeDuration, ""},

@@ -381,6 +381,11 @@ var outcomes = []outcome{
 		"look for a captive portal or a proxy that answers in its place, and check endpoint_url in broker's config",
 	},
 	{
+		ipc.CodeAWSBlocked,
+		exitAWS, "AWS does not serve the account at all: it is suspended, closed, or not signed up for the service; background callers fail at once for 15 minutes",
+		"ask who manages the AWS account; then, to try at once, in a terminal: broker exec PROFILE",
+	},
+	{
 		ipc.CodeAWSFailed,
 		exitAWS, "AWS refused for another reason; the message is AWS's own",
 		"",

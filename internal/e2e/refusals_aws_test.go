@@ -44,6 +44,12 @@ func (s *scene) configured(key, line string) (do, undo func()) {
 	return do, func() { overwrite(s.t, s.configFile(), string(was)) }
 }
 
+// anew asks a daemon that knows of nothing.
+func (s *scene) anew() result {
+	s.killDaemon()
+	return s.run("broker", "credential-process", "dev")
+}
+
 // elsewhere is a cause that another endpoint, or another way to it, brings.
 func (s *scene) elsewhere(c cause, line string) cause {
 	c.do, c.undo = s.configured("endpoint_url", line)
@@ -81,7 +87,8 @@ func (s *scene) aws() {
 		cause{name: "garbage in the place of AWS", code: "aws_garbage", do: s.turned("body.GetSessionToken=garbage"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "a captive portal", code: "aws_garbage", do: s.turned("body.GetSessionToken=html"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "AWS hangs up", code: "aws_unreachable", do: s.turned("drop.GetSessionToken=after"), undo: s.reset, warm: true, foreground: true},
-		cause{name: "AWS refuses for another reason", code: "aws_failed", do: s.turned("fail.GetSessionToken=OptInRequired"), undo: s.reset, warm: true, foreground: true},
+		cause{name: "AWS refuses for another reason", code: "aws_failed", do: s.turned("fail.GetSessionToken=MissingAction"), undo: s.reset, warm: true, foreground: true},
+		cause{name: "account suspended", code: "aws_blocked", do: s.turned("fail.GetSessionToken=AccountProblem"), undo: s.reset, warm: true, again: s.anew},
 		cause{name: "clock off", code: "aws_clock", do: s.turned("fail.GetSessionToken=RequestExpired"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "Region disabled", code: "aws_region", do: s.turned("fail.GetSessionToken=RegionDisabledException"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "key inactive", code: "aws_key_unknown", do: s.turned(key + "Inactive"), undo: s.reset, warm: true, foreground: true},

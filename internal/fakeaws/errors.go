@@ -60,6 +60,7 @@ var known = map[string]apiError{
 	codeValidation:      {status: http.StatusBadRequest, message: "The input fails to satisfy the constraints specified by an AWS service."},
 	"ServiceFailure":    {status: http.StatusInternalServerError, message: "We encountered an internal error. Please try again."},
 	"OptInRequired":     {status: http.StatusForbidden, message: "The AWS Access Key Id needs a subscription for the service"},
+	"AccountProblem":    {status: http.StatusForbidden, message: "There is a problem with your AWS account that prevents the operation from completing successfully."},
 }
 
 // refusal returns the error of a code with its usual status and text.

@@ -84,6 +84,7 @@ const (
 	CodeAWSDuration      Code = "aws_duration"      // the duration is over what the role allows
 	CodeAWSUnavailable   Code = "aws_unavailable"   // AWS answers, with a failure of its own (HTTP 5xx)
 	CodeAWSGarbage       Code = "aws_garbage"       // the answer is not one of AWS's
+	CodeAWSBlocked       Code = "aws_blocked"       // AWS serves the account, or this user, no more: suspended, or not signed up
 	CodeAWSFailed        Code = "aws_failed"        // any other refusal of AWS
 )
 
