@@ -154,6 +154,7 @@ func (s shelf) wantStates(t *testing.T, r imported, want string) {
 // A user of aws-vault comes over without aws-vault: import, wire, use, remove the
 // copies, and back.
 func TestAWSVaultUser(t *testing.T) {
+	t.Parallel()
 	t.Run("file", func(t *testing.T) {
 		w := newWorld(t)
 		w.initialise()
@@ -209,6 +210,7 @@ func comesOver(w *world, s shelf) {
 // daemon never has it, nor has the client, nor any command line, environment,
 // file or log.
 func TestP29ImportedSecretStaysInTheWorker(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	begin := time.Now().Add(-time.Second)
 	w := newWorld(t)
@@ -255,6 +257,7 @@ func TestP29ImportedSecretStaysInTheWorker(t *testing.T) {
 // Either is told apart from broker's own store, nothing is lost, and the next
 // import takes the rest.
 func TestF17ForeignKeyring(t *testing.T) {
+	t.Parallel()
 	w, bus := desktopWorld(t)
 	w.initialise()
 	k := bus.StartKeyring(t)
@@ -299,6 +302,7 @@ func TestF17ForeignKeyring(t *testing.T) {
 
 // F19: a keyring of aws-vault's that hangs ends the import, in time.
 func TestF19ForeignKeyringHangs(t *testing.T) {
+	t.Parallel()
 	w, bus := desktopWorld(t)
 	w.initialise()
 	k := bus.StartKeyring(t)

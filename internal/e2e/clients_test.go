@@ -69,6 +69,7 @@ func (w *world) goClient(profiles string, prefix ...string) []seen {
 // TestRealClientsThroughCredentialProcess: the AWS CLI and a Go program use
 // the profile as their own documentation says.
 func TestRealClientsThroughCredentialProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.prime("dev")
@@ -90,6 +91,7 @@ func TestRealClientsThroughCredentialProcess(t *testing.T) {
 // TestTwoProfilesInsideOneExec: a program under exec reaches its own profile
 // by default and every other served profile by name.
 func TestTwoProfilesInsideOneExec(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.add("dev", "ann", "--no-mfa")
@@ -119,6 +121,7 @@ func TestTwoProfilesInsideOneExec(t *testing.T) {
 // TestStaticKeysNeverReachAChild: where ~/.aws/credentials still holds P's key
 // it would outrank the helper, so exec refuses instead of letting an AKIA out.
 func TestStaticKeysNeverReachAChild(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.prime("dev")
@@ -137,6 +140,7 @@ func TestStaticKeysNeverReachAChild(t *testing.T) {
 // TestExecRemovesCompetingVariables: keys in the caller's environment never
 // reach the child.
 func TestExecRemovesCompetingVariables(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.prime("dev")
@@ -160,6 +164,7 @@ func TestExecRemovesCompetingVariables(t *testing.T) {
 // TestNestedExec: exec inside exec reaches the inner profile, and its child
 // can still name the outer one.
 func TestNestedExec(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.add("dev", "ann", "--no-mfa")

@@ -17,6 +17,7 @@ import (
 // TestHelperIgnoresItsCaller: whatever a caller's standard input, directory
 // and AWS_* variables are, the helper prints the same document.
 func TestHelperIgnoresItsCaller(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.prime("dev")
@@ -60,6 +61,7 @@ func TestHelperIgnoresItsCaller(t *testing.T) {
 // TestP50HelperOutputIsOneDocumentOrNothing: a failure leaves stdout empty and
 // says one short line.
 func TestP50HelperOutputIsOneDocumentOrNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready("[mfa]\nhelper_wait = 1s")
 	for name, test := range map[string]struct {
@@ -96,6 +98,7 @@ func TestP50HelperOutputIsOneDocumentOrNothing(t *testing.T) {
 // TestQuarantinedKeySaysWhoMustAct: AWS denies GetSessionToken to a key that
 // has leaked. The worker makes that call; what it learns reaches the user.
 func TestQuarantinedKeySaysWhoMustAct(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.add("dev", "ann", "--no-mfa")
@@ -112,6 +115,7 @@ func TestQuarantinedKeySaysWhoMustAct(t *testing.T) {
 // variables; the helper runs as cron or an IDE starts it, with no environment
 // at all. Both reach one daemon.
 func TestSameDaemonWithoutEnvironment(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	w := newWorld(t)
 	w.env = slices.DeleteFunc(w.env, func(v string) bool { return strings.HasPrefix(v, "BROKER_SOCKET=") })

@@ -30,6 +30,7 @@ const corpusPrograms = 8
 // boto3 and the SDK for Go alike; the rest of the files means what it meant;
 // and unwire gives every byte back, also with the edits of others in between.
 func TestNothingBreaksCorpus(t *testing.T) {
+	t.Parallel()
 	cases, err := testcorpus.Load(corpusDir)
 	if err != nil {
 		t.Fatal(err)

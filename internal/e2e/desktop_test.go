@@ -19,6 +19,7 @@ import (
 // TestDesktopStores: init, add, a session with a code, recover and remove, with
 // the Secret Service of each desktop.
 func TestDesktopStores(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(*vaulttest.Desktop){
 		"KeePassXC": func(d *vaulttest.Desktop) { d.StartKeePassXC() },
 		"KWallet":   func(d *vaulttest.Desktop) { d.StartKWallet() },

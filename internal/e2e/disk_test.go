@@ -65,6 +65,7 @@ func (w *world) leftovers() []string {
 // that stores an item, the new key counts as not written, the old one serves,
 // and the next try, on a disk that works, succeeds.
 func TestF26DiskErrors(t *testing.T) {
+	t.Parallel()
 	for _, inject := range []string{"fsync:error=EIO", "renameat:error=EIO"} {
 		t.Run("daemon "+strings.SplitN(inject, ":", 2)[0], func(t *testing.T) {
 			t.Parallel()
@@ -124,6 +125,7 @@ func TestF26DiskErrors(t *testing.T) {
 // daemon does, once nobody can be writing it any more. The client that saw the
 // first one die has the second finish the work.
 func TestF27CrashBeforeTheRename(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	before := w.keys()

@@ -56,6 +56,7 @@ func (w *world) items() int {
 // is on its way, the file keeps every key until all are in the vault, what was
 // stored works, and a second run takes the rest.
 func TestImportStruckHalfWay(t *testing.T) {
+	t.Parallel()
 	const interrupted = 130
 	for name, strike := range map[string]struct {
 		do      func(w *world, run *background, release func())
@@ -125,6 +126,7 @@ func TestImportStruckHalfWay(t *testing.T) {
 // TestF24ImportOnAFullDisk: keys that cannot be taken out of a file stay there
 // whole, and no copy of them lies beside it.
 func TestF24ImportOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	w := newWorld(t)
 	w.initialise()
@@ -156,6 +158,7 @@ func TestF24ImportOnAFullDisk(t *testing.T) {
 // taken out of it, wired in between, while the daemon, every command line and
 // every file are scanned. In the end no file has them, no backup either.
 func TestP29ImportedSecretNeverEntersTheDaemon(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	begin := time.Now().Add(-time.Second)
 	w := newWorld(t)
@@ -201,6 +204,7 @@ func TestP29ImportedSecretNeverEntersTheDaemon(t *testing.T) {
 // the SDK for Go get from broker who they were before, and after one more they
 // get nothing, because no key is left in a file.
 func TestImportedProfilesResolve(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.plaintext(map[string]string{"dev": "eve"})

@@ -13,6 +13,7 @@ import (
 // costs no prompt, served as long as it is valid where it would cost one or
 // where AWS is away, and never served expired.
 func TestLifeLeft(t *testing.T) {
+	t.Parallel()
 	t.Run("renewed where no prompt is needed", func(t *testing.T) {
 		w := newWorld(t)
 		w.initialise()

@@ -295,6 +295,7 @@ func TestF43RudeClients(t *testing.T) {
 // error, or nothing, and the end of the connection; descriptors that come with
 // them are closed.
 func TestF44MalformedRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.must(w.run("broker", "list"))

@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,15 +23,13 @@ import (
 	"credbroker/internal/testprograms"
 )
 
-// thePassphrase opens the vaults of these tests.
-const thePassphrase = "correct horse battery staple e2e"
-
-// typed makes a vault that opens with thePassphrase, with ann's and eve's keys.
+// typed makes a vault that opens with a passphrase, with ann's and eve's keys.
 // The second needs no code. What is made is unlocked.
 func (w *world) typed() {
 	w.t.Helper()
+	w.passphrase = "correct horse battery staple " + rand.Text() // which is nowhere else
 	cmd := w.command("broker", "init", "--backend", "file", "--passphrase-stdin")
-	cmd.Stdin = strings.NewReader(thePassphrase + "\n")
+	cmd.Stdin = strings.NewReader(w.passphrase + "\n")
 	w.must(w.finish(cmd))
 	w.t.Cleanup(func() { testprograms.End(w.bin) }) // before the world is removed
 	path := filepath.Join(w.home, ".config", "broker", "config")
@@ -55,7 +54,7 @@ func (w *world) typed() {
 func (w *world) unlock() result {
 	w.t.Helper()
 	cmd := w.command("broker", "unlock", "--stdin")
-	cmd.Stdin = strings.NewReader(thePassphrase + "\n")
+	cmd.Stdin = strings.NewReader(w.passphrase + "\n")
 	return w.must(w.finish(cmd))
 }
 
@@ -195,12 +194,13 @@ func TestLockFlips(t *testing.T) {
 // comes from it is in the daemon, on a command line, in an environment, in a log
 // or in a file. That the key is in its holder shows that the scan sees it.
 func TestP29VaultKeyNeverEntersTheDaemon(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	begin := time.Now().Add(-time.Second)
 	w := newWorld(t)
 	w.typed()
 	key := w.vaultKey()
-	canary := newNeedle(thePassphrase)
+	canary := newNeedle(w.passphrase)
 	for form, bytesOf := range newNeedle(key) {
 		canary["key, "+form] = bytesOf
 	}
@@ -208,7 +208,7 @@ func TestP29VaultKeyNeverEntersTheDaemon(t *testing.T) {
 	for range 5 {
 		w.must(w.run("broker", "lock"))
 		cmd := w.command("broker", "unlock", "--stdin")
-		cmd.Stdin = strings.NewReader("wrong " + thePassphrase + "\n")
+		cmd.Stdin = strings.NewReader("wrong " + w.passphrase + "\n")
 		if r := w.finish(cmd); r.status != 5 {
 			t.Errorf("a wrong passphrase: status %d, %s", r.status, r.stderr)
 		}
@@ -232,7 +232,7 @@ func TestP29VaultKeyNeverEntersTheDaemon(t *testing.T) {
 	if in, err := newNeedle(key).scanMemory(w.holder()); err != nil || len(in) == 0 {
 		t.Errorf("the scanner does not find the key in its holder: %v", err)
 	}
-	if in, err := newNeedle(thePassphrase).scanMemory(w.holder()); err != nil || len(in) != 0 {
+	if in, err := newNeedle(w.passphrase).scanMemory(w.holder()); err != nil || len(in) != 0 {
 		t.Errorf("the passphrase is in the holder: %v, %v", in, err)
 	}
 }

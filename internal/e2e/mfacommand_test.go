@@ -193,6 +193,7 @@ func (w *world) commandSaw(saw string) []string {
 // TestCommandWithoutRecord: where the environment was not recorded, or others
 // may have written it, the program runs with the little that the daemon knows.
 func TestCommandWithoutRecord(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(path string) error{
 		"missing": os.Remove,
 		"unsafe":  func(path string) error { return os.Chmod(path, 0o666) },
@@ -236,6 +237,7 @@ func TestCommandWithoutRecord(t *testing.T) {
 // TestF50CommandFails: the next surface asks, and the log says why without the
 // output of the program.
 func TestF50CommandFails(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"a failure": "echo 987654; exit 3",
 		"no code":   "echo touch your key",

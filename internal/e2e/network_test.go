@@ -52,6 +52,7 @@ func (w *world) mainJob(partition, region, settings string) document {
 
 // TestMainJobInOtherPartitions: a key of China or GovCloud is served like any.
 func TestMainJobInOtherPartitions(t *testing.T) {
+	t.Parallel()
 	for partition, region := range map[string]string{"aws-cn": "cn-northwest-1", "aws-us-gov": "us-gov-east-1"} {
 		t.Run(partition, func(t *testing.T) {
 			w := emptyWorld(t)
@@ -79,9 +80,11 @@ func TestMainJobInOtherPartitions(t *testing.T) {
 // TestMainJobOverTLS: the pretend account behind TLS, trusted by ca_bundle
 // alone; without it nobody is asked for a code.
 func TestMainJobOverTLS(t *testing.T) {
+	t.Parallel()
 	w := emptyWorld(t)
 	w.startSandbox("--tls")
 	w.initialise("ca_bundle = " + w.account.CAFile)
+	w.quickCodes()
 	w.mainJob("aws", "eu-west-1", "")
 
 	config := filepath.Join(w.home, ".config", "broker", "config")
@@ -239,6 +242,7 @@ func (p *tunnel) hosts() []string {
 // else is asked for. The pretend account refuses what is signed for another
 // Region than the name says.
 func TestMainJobAtTheNamesOfAWS(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		partition, region, settings string
 		hosts                       []string // STS, IAM

@@ -55,6 +55,7 @@ func newWeather(t *testing.T, places map[string][]string) *weather {
 // holes: whoever needs AWS hears so in time, nobody is asked for a code, and
 // what is cached goes on being served.
 func TestF31NetworksThatAreNone(t *testing.T) {
+	t.Parallel()
 	if !inOwnNet(t) {
 		return
 	}
@@ -145,6 +146,7 @@ func (w *world) trust(pem []byte) {
 // are, costs nobody more than the 15 seconds of a call, and an SDK's patience
 // of 60 never.
 func TestF29SlowNetworks(t *testing.T) {
+	t.Parallel()
 	if !inOwnNet(t) {
 		return
 	}
@@ -242,6 +244,7 @@ func dripping(rw http.ResponseWriter, r *http.Request) {
 // TestP44EgressIsOnlyAWS: whatever broker is told to do, it looks for the names
 // of STS and IAM alone, and sends nothing to any other address.
 func TestP44EgressIsOnlyAWS(t *testing.T) {
+	t.Parallel()
 	if !inOwnNet(t) {
 		return
 	}

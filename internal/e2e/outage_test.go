@@ -15,6 +15,7 @@ import (
 // more is told so in STS's words, after a while at once and without asking STS
 // again; when it is back, so is everything else.
 func TestF28OutageOfSTS(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	role := "source_profile = dev\nrole_arn = arn:aws:iam::" + w.account.AccountID + ":role/"
@@ -62,6 +63,7 @@ func TestF28OutageOfSTS(t *testing.T) {
 // TestF30BadAnswers: an answer that is not AWS's is an error, changes nothing
 // that is cached, and is over when it is over.
 func TestF30BadAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	role := "source_profile = dev\nrole_arn = arn:aws:iam::" + w.account.AccountID + ":role/"

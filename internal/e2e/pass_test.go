@@ -23,6 +23,7 @@ func (w *world) initialiseWith(backend string) {
 // TestPass: the main job with a real password store, whose environment is that
 // of init alone; locked, it asks; found again by recover.
 func TestPass(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := vaulttest.NewPasswordStore(t)
 	bare := w.env

@@ -18,6 +18,7 @@ import (
 // keeps, and what it wrote runs the next release when the old one is gone. Where no
 // link leads there nothing is written.
 func TestWireSurvivesUpgrades(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	brew := filepath.Join(w.dir, "brew")

@@ -60,11 +60,13 @@ func ownedWorld(t *testing.T) *world {
 // TestP01OtherUsersAreRefused and P02: even with directory and socket thrown
 // open, another uid, root included, receives nothing and causes nothing.
 func TestP01OtherUsersAreRefused(t *testing.T) {
+	t.Parallel()
 	refuses(t, strangerUID)
 }
 
 // TestP02RootIsNotExempt is P1 with uid 0.
 func TestP02RootIsNotExempt(t *testing.T) {
+	t.Parallel()
 	refuses(t, 0)
 }
 
@@ -113,6 +115,7 @@ print(len(got))`, w.socket(), request), uid)
 // TestP07ClientRefusesForeignDaemon: a listener of another user at the path of
 // BROKER_SOCKET receives no byte of a request.
 func TestP07ClientRefusesForeignDaemon(t *testing.T) {
+	t.Parallel()
 	w := ownedWorld(t)
 	dir := filepath.Join(w.dir, "fake")
 	if err := os.Mkdir(dir, 0o777); err != nil {
@@ -164,6 +167,7 @@ print(len(got))`, socket), strangerUID))
 // TestP32ClientHidesItsMemory: while the client holds a long-lived secret, its
 // own user's other programs cannot look into it.
 func TestP32ClientHidesItsMemory(t *testing.T) {
+	t.Parallel()
 	w := ownedWorld(t)
 	open := w.startCommand(asUser(w.command("/bin/sleep", "600"), ownerUID))
 	look := func(b *background) bool {
@@ -210,6 +214,7 @@ func TestP32ClientHidesItsMemory(t *testing.T) {
 // TestP12NoListenerByDefault: nothing of the daemon can be reached over IP or
 // by an abstract socket.
 func TestP12NoListenerByDefault(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.add("dev", "ann", "--no-mfa")
@@ -366,6 +371,7 @@ func (w *world) allVerbs(env ...string) {
 // TestP47AWSConfigIsInert: whatever the AWS files name, nothing is executed
 // and nothing is contacted.
 func TestP47AWSConfigIsInert(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise("[mfa]\nhelper_wait = 1s")
 	w.add("dev", "ann", "--no-mfa")
@@ -384,6 +390,7 @@ func TestP47AWSConfigIsInert(t *testing.T) {
 // TestP48HostileEnvironmentIsInert: client and daemon are started in an
 // environment full of traps.
 func TestP48HostileEnvironmentIsInert(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise("[mfa]\nhelper_wait = 1s")
 	w.add("dev", "ann", "--no-mfa")

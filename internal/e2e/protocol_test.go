@@ -49,6 +49,7 @@ var record = flag.String("record", "", "record the transcripts of these programs
 // protocol, and of an earlier release, with all that this one knows of. What it
 // says may have more to it, never less.
 func TestProtocolTranscripts(t *testing.T) {
+	t.Parallel()
 	if *record != "" {
 		recordTranscripts(t, *record)
 		return
@@ -149,7 +150,7 @@ func (p *player) expand(line string) string {
 		case "code":
 			return p.code("--serial", p.user(name).Devices[0].SerialNumber)
 		case "wrong":
-			return p.wrongCode(1)
+			return wrongCode(1)
 		}
 		value, ok := p.vars[m[1]+":"+m[2]]
 		if !ok {
@@ -251,6 +252,7 @@ func lost(before, now any, path, field string) []string {
 
 // TestLost: the comparison sees what a client would miss.
 func TestLost(t *testing.T) {
+	t.Parallel()
 	const was = `{"error":{"code":"no_key","message":"a"},"rows":[{"x":1}],"at":"2026-01-02T03:04:05Z","n":true}`
 	for now, want := range map[string]int{
 		was: 0,
@@ -328,7 +330,7 @@ func (r *recorder) scenario() {
 	term := r.terminal()
 	exec := term.run(r.world.command("broker", "exec", "dev", "--", "true"))
 	term.await(theQuestion, 1)
-	wrong := r.wrongCode(1)
+	wrong := wrongCode(1)
 	r.names[wrong] = "${wrong:ann}"
 	term.write(wrong + "\n")
 	term.await(theQuestion, 2)

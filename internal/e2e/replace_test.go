@@ -99,6 +99,7 @@ func slowVaultWorld(t *testing.T) (w *world, held, release func()) {
 // TestReplacedKeyIsNeverLost: whatever happens to broker or brokerd when the
 // index has the new key and the old one is being deleted, a key works.
 func TestReplacedKeyIsNeverLost(t *testing.T) {
+	t.Parallel()
 	for name, strike := range map[string]func(w *world, add *background, release func()){
 		"interrupted": func(w *world, add *background, release func()) {
 			w.signal(add.Process.Pid, syscall.SIGINT)

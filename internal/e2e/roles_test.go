@@ -21,6 +21,7 @@ func (w *world) rolesConfig(hop3 string) string {
 
 // TestThreeHopsOneCode: a chain of three roles costs one code.
 func TestThreeHopsOneCode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.awsConfig(w.rolesConfig(""))
@@ -49,6 +50,7 @@ func TestThreeHopsOneCode(t *testing.T) {
 // TestChangedRoleInputIsAMiss: whatever AWS would see differently is another
 // session. A code is not asked for again.
 func TestChangedRoleInputIsAMiss(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.awsConfig(w.rolesConfig(""))
@@ -77,6 +79,7 @@ func TestChangedRoleInputIsAMiss(t *testing.T) {
 
 // TestChangedKeyIsAMiss: another key under the profile is another session.
 func TestChangedKeyIsAMiss(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.add("dev", "ann", "--no-mfa")
@@ -95,6 +98,7 @@ func TestChangedKeyIsAMiss(t *testing.T) {
 // TestSourceLoopPrintsTheLoop: a circle is an error that shows it, and no code
 // is asked for.
 func TestSourceLoopPrintsTheLoop(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ready()
 	w.awsConfig("[profile a]\nrole_arn = arn:aws:iam::111122223333:role/a\nsource_profile = b\n" +
@@ -121,6 +125,7 @@ func TestSourceLoopPrintsTheLoop(t *testing.T) {
 // primes a second session with that device; a device of somebody else is an
 // error before any code is asked for.
 func TestAnotherSerialOnARole(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	devices := w.user("bob").Devices

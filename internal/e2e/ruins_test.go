@@ -76,6 +76,7 @@ func countRunning(all []*background) int {
 // next client is served. The temporary credentials are gone with the daemon's
 // memory, so the profile is one that needs no code.
 func TestNextClientIsServed(t *testing.T) {
+	t.Parallel()
 	for name, ruin := range map[string]func(t *testing.T, w *world){
 		"kill -9": func(t *testing.T, w *world) {
 			w.killDaemon()
@@ -150,6 +151,7 @@ func remove(t *testing.T, path string) {
 // TestLostIndexIsRecovered: state.json is deleted or garbled; the helper names
 // broker recover, recover brings the keys back, and minting works.
 func TestLostIndexIsRecovered(t *testing.T) {
+	t.Parallel()
 	for name, ruin := range map[string]func(t *testing.T, path string){
 		"deleted": remove,
 		"garbled": func(t *testing.T, path string) { overwrite(t, path, "{\"v\":1,\"keys\":{\"dev\":") },

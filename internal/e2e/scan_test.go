@@ -173,6 +173,7 @@ func (n needle) scanCommandLines() []string {
 }
 
 func TestScannerFindsEveryForm(t *testing.T) {
+	t.Parallel()
 	const secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzzzzzzzzzz"
 	n := newNeedle(secret)
 	for form, want := range map[string]string{

@@ -67,6 +67,7 @@ func (v *watch) look(w *world, n needle) {
 // TestP29LongLivedSecretNeverEntersTheDaemon: 50 mints, adds and removes while
 // the daemon, every command line and every file are scanned.
 func TestP29LongLivedSecretNeverEntersTheDaemon(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	begin := time.Now().Add(-time.Second)
 	w := newWorld(t)

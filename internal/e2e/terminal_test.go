@@ -158,7 +158,7 @@ func TestForegroundCommandAsks(t *testing.T) {
 	term.write("12345\n")
 	term.await("a code has six digits", 1)
 	term.await(theQuestion, 2)
-	term.write(w.wrongCode(1) + "\n")
+	term.write(wrongCode(1) + "\n")
 	term.await("AWS did not accept that code", 1)
 	term.await(theQuestion, 3)
 	code := w.code()
@@ -195,6 +195,7 @@ func TestSecondTerminalIsNotSilent(t *testing.T) {
 
 // TestEmptyLineCancelsForAll: one answer for everybody, and no call.
 func TestEmptyLineCancelsForAll(t *testing.T) {
+	t.Parallel()
 	for name, keys := range map[string]string{"Enter": "\n", "Ctrl-D": "\x04"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -277,6 +278,7 @@ func TestMFATakesThePromptFromATerminal(t *testing.T) {
 // it reads lines and the helper is in its foreground; otherwise the helper
 // waits for broker mfa.
 func TestHelperAsksOnlyWhereItDisturbsNobody(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name    string
 		raw     bool

@@ -95,6 +95,7 @@ func (w *world) writableAgain() {
 // TestF24DiskFullServesOn: every writer keeps the old file, and what is stored
 // is served.
 func TestF24DiskFullServesOn(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	w := newWorld(t)
 	mount(t, "tmpfs", w.home, "tmpfs", 0, "size=256k,mode=0700")
@@ -115,6 +116,7 @@ func TestF24DiskFullServesOn(t *testing.T) {
 // read-only serves what is stored, and makes new sessions: they are never on
 // disk. What would have to be written is refused.
 func TestF25ReadOnlyHomeServesOn(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	w := newWorld(t)
 	w.ready()

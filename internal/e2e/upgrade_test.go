@@ -22,6 +22,7 @@ import (
 // TestF34ClientsRaceToStart: twenty commands find no daemon, and start one each;
 // one serves them all.
 func TestF34ClientsRaceToStart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	for range 3 {
@@ -47,6 +48,7 @@ func TestF34ClientsRaceToStart(t *testing.T) {
 // TestF35PowerLoss: socket, lock files and their notes are those of before, and
 // nobody holds them.
 func TestF35PowerLoss(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.add("dev", "ann", "--no-mfa")
@@ -162,6 +164,7 @@ func (w *world) problems() (version string, byCode map[ipc.Code]ipc.Error) {
 // status says what to type. Then it finishes what it is at, while the new one
 // takes its place: no caller fails.
 func TestF37UpgradeWhileClientsRun(t *testing.T) {
+	t.Parallel()
 	next, err := testprograms.Build("-ldflags", "-X main.version=99.0.0")
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +212,7 @@ func TestF37UpgradeWhileClientsRun(t *testing.T) {
 // TestF38WorkerReplacedUnderTheDaemon: the daemon goes on with the worker that
 // it came with, whatever stands in its place.
 func TestF38WorkerReplacedUnderTheDaemon(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.initialise()
 	w.set("session_life=15m") // so that each helper gets a new one

@@ -72,6 +72,8 @@ type world struct {
 	env     []string // what every program of this world is started with
 	account account
 	atAWS   bool // the programs look for AWS at its own names
+
+	passphrase string // opens the vault, if one does: see typed
 }
 
 // account is what broker-sandbox says of itself.
