@@ -288,7 +288,6 @@ func New(opts Options) (*Broker, error) {
 // under way and returns when all of its goroutines have.
 func (b *Broker) Run(ctx context.Context) error {
 	var group sync.WaitGroup
-	b.loadRotations(ctx)
 	group.Go(func() { b.watch(ctx) })
 	group.Go(func() { b.tidyUp(ctx) })
 	<-ctx.Done()

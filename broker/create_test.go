@@ -159,7 +159,7 @@ func TestCreateOutlivesTheDaemon(t *testing.T) {
 				r.startWithin(ipc.OpCreate, ipc.CreateParams{Profile: "second"}, ipc.AskTerminal, 100*time.Millisecond)
 				time.Sleep(200 * time.Millisecond)
 				r.restart()
-				r.loadRotations(t.Context())
+				r.TakeUp(t.Context())
 				r.clock.move(time.Minute, time.Minute)
 				made, err := r.create(ipc.CreateParams{Profile: "second"})
 				if err != nil || made.State != "added" {

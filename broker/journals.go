@@ -39,8 +39,10 @@ func (b *Broker) journalFile(id string) string {
 // sealedFile has the secret of a new key until the vault does.
 func (b *Broker) sealedFile(id string) string { return filepath.Join(b.rotationDir(), id+".sealed") }
 
-// loadRotations takes up what an earlier daemon has left.
-func (b *Broker) loadRotations(ctx context.Context) {
+// TakeUp goes on with the rotations that an earlier daemon has left, until ctx
+// ends. It comes before the first conversation: to a client that found none of
+// them, a second rotation of the same key would seem to be a good idea.
+func (b *Broker) TakeUp(ctx context.Context) {
 	entries, err := os.ReadDir(b.rotationDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.rotations.broken = append(b.rotations.broken, fmt.Errorf("look for rotations under way: %w", err))

@@ -48,7 +48,7 @@ func nagged(t *testing.T) (*rig, *fakeDesktop) {
 	r := aged(t)
 	r.opts.Notifier, r.opts.Zone = d, func() *time.Location { return time.UTC }
 	r.restart()
-	r.loadRotations(t.Context())
+	r.TakeUp(t.Context())
 	now := r.clock.Now().UTC()
 	time.Sleep(time.Date(now.Year(), now.Month(), now.Day()+1, 12, 0, 0, 0, time.UTC).Sub(now))
 	r.prime("dev")

@@ -76,7 +76,7 @@ func TestF32RestartKnowsTheClockOfAWS(t *testing.T) {
 		time.Sleep(23 * time.Hour)
 		synctest.Wait()
 		r.restart()
-		r.loadRotations(t.Context())
+		r.TakeUp(t.Context())
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		if len(r.aws.iamKeys()) != 1 {
@@ -120,7 +120,7 @@ func TestJournalUnreadable(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.loadRotations(t.Context())
+		r.TakeUp(t.Context())
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		s := r.status()

@@ -142,7 +142,7 @@ func aged(t *testing.T) *rig {
 	t.Helper()
 	r := ready(t)
 	r.aws.setKeys([]ipc.KeyState{{AccessKeyID: annKey, Active: true, CreateDate: r.clock.Now().Add(-100 * 24 * time.Hour)}})
-	r.loadRotations(t.Context())
+	r.TakeUp(t.Context())
 	return r
 }
 
@@ -234,7 +234,7 @@ func TestRotationOutlivesTheDaemon(t *testing.T) {
 			r.restart()
 			r.aws.failNext(action)
 			time.Sleep(time.Minute) // for a code that was not used
-			r.loadRotations(t.Context())
+			r.TakeUp(t.Context())
 			rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
 			if err != nil || rot.State != "disabled" || len(r.aws.iamKeys()) != 2 {
 				t.Errorf("after %s failed: %+v, %v; IAM has %+v", action, rot, err, r.aws.iamKeys())

@@ -166,6 +166,7 @@ func (d *daemon) serve(asked context.Context) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	var ran error
+	d.broker.TakeUp(working)
 	group.Go(func() { ran = d.broker.Run(working) })
 	hangup := make(chan os.Signal, 1) // before anybody is served: it would end us
 	signal.Notify(hangup, syscall.SIGHUP)
