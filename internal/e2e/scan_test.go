@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,17 +87,18 @@ func (n needle) scanMemory(pid int) ([]string, error) {
 	}
 	defer mem.Close()
 	var found []string
+	chunk := make([]byte, 1<<20)
 	lines := bufio.NewScanner(maps)
 	for lines.Scan() {
 		from, to, ok := readableRange(lines.Text())
 		if !ok {
 			continue
 		}
-		data, err := readRange(mem, from, to)
+		in, err := n.inRange(mem, from, to, chunk)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrProcessDone) {
 			return found, fs.ErrNotExist
 		}
-		for _, form := range n.in(data) {
+		for _, form := range in {
 			found = append(found, fmt.Sprintf("%s in %s", form, lines.Text()))
 		}
 	}
@@ -114,12 +116,25 @@ func readableRange(line string) (from, to int64, ok bool) {
 	return from, to, err1 == nil && err2 == nil
 }
 
-// readRange reads what is mapped; a Go heap is mostly holes that read as
-// errors or zeros, and its arenas are far larger than what is used.
-func readRange(mem *os.File, from, to int64) ([]byte, error) {
-	data := make([]byte, to-from)
-	n, err := mem.ReadAt(data, from)
-	return data[:n], err
+// inRange looks through what is mapped, up to the first hole, a chunk at a time:
+// the arenas of a Go heap are far larger than what is used. Chunks overlap by more
+// than the longest needle.
+func (n needle) inRange(mem *os.File, from, to int64, chunk []byte) (found []string, err error) {
+	const overlap = 1 << 10
+	for from < to {
+		part := chunk[:min(int64(len(chunk)), to-from)]
+		got, err := mem.ReadAt(part, from)
+		for _, form := range n.in(part[:got]) {
+			if !slices.Contains(found, form) {
+				found = append(found, form)
+			}
+		}
+		if err != nil || got == int(to-from) {
+			return found, err
+		}
+		from += int64(got) - overlap
+	}
+	return found, nil
 }
 
 // scanFiles looks through every file below the directories that was written
