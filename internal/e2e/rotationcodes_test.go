@@ -57,7 +57,7 @@ func TestF46RotationWithoutACode(t *testing.T) {
 			}
 			return nil
 		})
-		if r := w.run("broker", "mfa", w.wrongCode(attempt)); r.status != 4 {
+		if r := w.run("broker", "mfa", wrongCode(attempt)); r.status != 4 {
 			t.Fatalf("a wrong code: status %d, stderr %q", r.status, r.stderr)
 		}
 	}
@@ -120,7 +120,7 @@ func TestF46WrongCodeForARevocation(t *testing.T) {
 			}
 			return nil
 		})
-		if r := w.run("broker", "mfa", w.wrongCode(attempt)); r.status != 4 {
+		if r := w.run("broker", "mfa", wrongCode(attempt)); r.status != 4 {
 			t.Fatalf("a wrong code: status %d, stderr %q", r.status, r.stderr)
 		}
 	}
