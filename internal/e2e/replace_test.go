@@ -65,7 +65,8 @@ func (w *world) wrapVault(name string) (bin string) {
 	}
 	for to, from := range map[string]string{
 		"broker-sandbox": programs + "/broker-sandbox",
-		"broker":         programs + "/broker", "brokerd": programs + "/brokerd", "vault": programs + "/broker-vault", "broker-vault": self,
+		"broker":         programs + "/broker", "broker-cli": programs + "/broker-cli", "brokerd": programs + "/brokerd",
+		"vault": programs + "/broker-vault", "broker-vault": self,
 	} {
 		copyFile(t, from, filepath.Join(bin, to))
 		if err := os.Chmod(filepath.Join(bin, to), 0o700); err != nil {

@@ -7,6 +7,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -97,22 +98,35 @@ func TestP23OneKeyWorksAtEveryInstant(t *testing.T) {
 	tears(t, append(cuts, cut{index: 1}, cut{index: 2}, cut{index: 3})...)
 }
 
+// TestRotationIsTakenUpFirst: a daemon that goes on after a kill knows of the
+// rotation before it serves anybody. Who came earlier would see a free key, and
+// could begin again, or remove it.
+func TestRotationIsTakenUpFirst(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	r := newRack(t)
+	r.arm(blow{Op: "verify-key", Nth: 1, Daemon: true, Worker: true})
+	r.start("broker", "rotate", racked).wait()
+	log := filepath.Join(r.stateDir(), "brokerd.log")
+	if err := os.Truncate(log, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.rotating()
+	text := r.daemonLog()
+	if on, serving := strings.Index(text, "rotation goes on"), strings.Index(text, "msg=serving"); on < 0 || on > serving {
+		t.Errorf("the daemon served before it knew of the rotation:\n%s", text)
+	}
+	r.converges(cut{})
+}
+
 // TestVaultLockedInARotation: the passphrase vault is locked at any of its
 // steps. It waits, and goes on when the vault is open.
 func TestVaultLockedInARotation(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
-	r := &rack{world: newWorld(t), typed: true}
-	r.bin = r.wrapVault(tortured)
-	r.world.typed()
-	path := filepath.Join(r.home, ".config", "broker", "config")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	overwrite(t, path, string(data)+"[rotation]\nverify_for = 0s\nkeep_disabled = 0s\n")
+	r := newRackOf(t, typed)
 	for _, at := range []blow{{Op: "seal"}, {Op: "create-key"}, {Op: "create-key", After: true}, {Op: "verify-key"}, {Op: "delete-key", After: true, Daemon: true}} {
-		at.Nth, at.Run = 1, []string{filepath.Join(r.bin, "broker"), "lock"}
+		at.Nth, at.Run = 1, []string{"lock"}
 		r.tear(cut{blow: at})
 		r.fell(cut{blow: at})
 	}

@@ -7,13 +7,18 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,19 +32,31 @@ type blow struct {
 	Op    string `json:"op"`    // the operation of the worker
 	Nth   int    `json:"nth"`   // which of its calls, from 1
 	After bool   `json:"after"` // when the work is done and nobody has heard; else before it
-	// Daemon and Worker say who is killed. A worker whose daemon is killed
-	// before the work does it all the same, as it would.
+	// Daemon, Term, Client and Worker say who is killed; with Term the daemon is
+	// asked to end. A worker whose daemon is killed before the work does it all
+	// the same, as it would.
 	Daemon bool     `json:"daemon,omitempty"`
+	Term   bool     `json:"term,omitempty"`
+	Client bool     `json:"client,omitempty"`
 	Worker bool     `json:"worker,omitempty"`
 	Fill   string   `json:"fill,omitempty"` // a directory whose disk is full from then on
 	Run    []string `json:"run,omitempty"`  // a command that is run
 }
 
 func (b blow) String() string {
+	if b.Op == "" {
+		return "none"
+	}
 	text := fmt.Sprintf("%s %d", b.Op, b.Nth)
-	for word, is := range map[string]bool{"after": b.After, "daemon": b.Daemon, "worker": b.Worker, "full": b.Fill != "", "run": len(b.Run) > 0} {
-		if is {
-			text += " " + word
+	for _, s := range []struct {
+		word string
+		is   bool
+	}{
+		{"after", b.After}, {"daemon", b.Daemon}, {"term", b.Term}, {"client", b.Client}, {"worker", b.Worker},
+		{"full " + b.Fill, b.Fill != ""}, {"run " + strings.Join(b.Run, " "), len(b.Run) > 0},
+	} {
+		if s.is {
+			text += " " + s.word
 		}
 	}
 	return text
@@ -47,12 +64,13 @@ func (b blow) String() string {
 
 // runAsTorturedVault makes this program a worker that deals out the blow in its
 // directory, and else is the real one. It says in "calls" what it was asked for,
-// and in "dealt" that the blow has fallen.
+// in "falling" that it will deal the blow, and in "dealt" that it has.
 func runAsTorturedVault() bool {
 	exe, err := os.Executable()
 	if err != nil || filepath.Base(exe) != "broker-vault" || filepath.Base(filepath.Dir(exe)) != tortured {
 		return false
 	}
+	runtime.LockOSThread() // see Pdeathsig
 	if err := torturedVault(filepath.Dir(exe)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -69,19 +87,17 @@ func torturedVault(dir string) error {
 	if err := json.Unmarshal(request, &asked); err != nil {
 		return err
 	}
-	var b blow
-	if data, err := os.ReadFile(filepath.Join(dir, "blow")); err == nil {
-		if err := json.Unmarshal(data, &b); err != nil {
-			return err
-		}
+	b, falls, err := takeBlow(dir, asked.Op)
+	if err != nil {
+		return err
 	}
-	falls := asked.Op == b.Op && count(filepath.Join(dir, "calls"), asked.Op) == b.Nth
 	if falls && !b.After {
 		if err := b.fall(dir); err != nil {
 			return err
 		}
 	}
 	worker := exec.Command(filepath.Join(dir, "vault"))
+	worker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // who kills this one means that one
 	var answer bytes.Buffer
 	worker.Stdin, worker.Stdout, worker.Stderr = bytes.NewReader(request), &answer, os.Stderr
 	err = worker.Run()
@@ -94,25 +110,69 @@ func torturedVault(dir string) error {
 	return err
 }
 
-// count adds a call to the file, and says how many of its kind there are. Calls
-// that come at the same time stand in line.
-func count(path, op string) int {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+// takeBlow counts a call, and says whether the blow is for it. Calls that come
+// at the same time stand in line, as does disarm.
+func takeBlow(dir, op string) (b blow, falls bool, err error) {
+	err = inLine(dir, func(calls *os.File) error {
+		data, err := os.ReadFile(filepath.Join(dir, "blow"))
+		if err != nil {
+			return nil // nobody has planned one
+		}
+		if err := json.Unmarshal(data, &b); err != nil {
+			return err
+		}
+		if b.Op != op {
+			return nil
+		}
+		if _, err := calls.WriteString(op + "\n"); err != nil {
+			return err
+		}
+		all, err := os.ReadFile(calls.Name())
+		if falls = err == nil && strings.Count("\n"+string(all), "\n"+op+"\n") == b.Nth; falls {
+			err = os.WriteFile(filepath.Join(dir, "falling"), nil, 0o600)
+		}
+		return err
+	})
+	return b, falls, err
+}
+
+// arm plans a blow. No call has been counted, and nothing has fallen.
+func arm(dir string, b blow) error {
+	plan, err := json.Marshal(b)
 	if err != nil {
-		return 0
+		return err
 	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return 0
-	}
-	if _, err := f.WriteString(op + "\n"); err != nil {
-		return 0
-	}
-	data, err := os.ReadFile(path)
+	return inLine(dir, func(calls *os.File) error {
+		for _, name := range []string{"falling", "dealt"} {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		if err := calls.Truncate(0); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, "blow"), plan, 0o600)
+	})
+}
+
+// disarm takes the blow back, and reports whether it falls, or has fallen, all
+// the same.
+func disarm(dir string) (falls bool, err error) {
+	err = inLine(dir, func(*os.File) error { return os.WriteFile(filepath.Join(dir, "blow"), []byte("{}"), 0o600) })
+	return fileExists(filepath.Join(dir, "falling")), err
+}
+
+// inLine runs f while nobody else does.
+func inLine(dir string, f func(calls *os.File) error) error {
+	calls, err := os.OpenFile(filepath.Join(dir, "calls"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
-		return 0
+		return err
 	}
-	return strings.Count("\n"+string(data), "\n"+op+"\n")
+	defer calls.Close()
+	if err := unix.Flock(int(calls.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	return f(calls)
 }
 
 func (b blow) fall(dir string) error {
@@ -126,8 +186,17 @@ func (b blow) fall(dir string) error {
 			return fmt.Errorf("%v: %w: %s", b.Run, err, out)
 		}
 	}
-	if b.Daemon {
-		if err := syscall.Kill(os.Getppid(), syscall.SIGKILL); err != nil {
+	if b.Client {
+		if err := killClient(filepath.Join(dir, "client")); err != nil {
+			return err
+		}
+	}
+	signal := syscall.SIGKILL
+	if b.Term {
+		signal = syscall.SIGTERM
+	}
+	if b.Daemon || b.Term {
+		if err := syscall.Kill(os.Getppid(), signal); err != nil {
 			return err
 		}
 	}
@@ -140,6 +209,22 @@ func (b blow) fall(dir string) error {
 	return nil
 }
 
+// killClient kills the process that a file names, once it is there.
+func killClient(path string) error {
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		if data, err := os.ReadFile(path); err == nil && len(data) > 0 {
+			pid, err := strconv.Atoi(string(data))
+			if err == nil {
+				err = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			return err
+		}
+		<-time.After(time.Millisecond)
+	}
+	return fmt.Errorf("there is no %s", path)
+}
+
 // fill writes until nothing more fits.
 func fill(path string) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
@@ -147,7 +232,7 @@ func fill(path string) {
 		return
 	}
 	defer f.Close()
-	for _, size := range []int{4096, 1} {
+	for _, size := range []int{64 << 10, 4096, 1} {
 		for err == nil {
 			_, err = f.Write(make([]byte, size))
 		}

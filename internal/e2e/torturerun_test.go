@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -38,22 +39,17 @@ func TestTorture(t *testing.T) {
 	worlds := min(number(t, "WORLDS", 4), n)
 	fmt.Fprintf(os.Stderr, "torture: SEED=%d FROM=%d N=%d WORLDS=%d\n", seed, from, n, worlds)
 	began := time.Now()
-	var done, dealt atomic.Uint64
+	var next, done, dealt atomic.Uint64
 	for world := range worlds {
 		t.Run(strconv.FormatUint(world, 10), func(t *testing.T) {
 			t.Parallel()
-			r := newRack(t)
-			for i := from + world; i < from+n; i += worlds {
-				c := randomCut(rand.New(rand.NewPCG(seed, i)))
-				func() {
-					defer func() {
-						if t.Failed() {
-							fmt.Fprintf(os.Stderr, "torture: schedule %d failed: %v; again: SEED=%d FROM=%d N=1\n", i, c, seed, i)
-						}
-					}()
-					r.tear(c)
-				}()
-				if r.dealt {
+			racks := map[kind]*rack{}
+			for i := from + next.Add(1) - 1; i < from+n; i = from + next.Add(1) - 1 {
+				k, c := randomCut(rand.New(rand.NewPCG(seed, i)))
+				if racks[k] == nil {
+					racks[k] = newRackOf(t, k)
+				}
+				if schedule(t, racks[k], c, seed, i) {
 					dealt.Add(1)
 				}
 				if d := done.Add(1); d%20 == 0 || d == n {
@@ -64,10 +60,32 @@ func TestTorture(t *testing.T) {
 	}
 }
 
-// randomCut returns a schedule.
-func randomCut(rng *rand.Rand) cut {
-	var c cut
-	ops := []string{"seal", "list-keys", "create-key", "create-key", "verify-key", "set-key-status", "delete-key", "delete", "sealed-key"}
+// schedule runs a schedule, and says which it was if it fails.
+func schedule(t *testing.T, r *rack, c cut, seed, i uint64) (dealt bool) {
+	t.Helper()
+	began := time.Now()
+	defer func() {
+		took := time.Since(began).Round(time.Millisecond)
+		if t.Failed() {
+			fmt.Fprintf(os.Stderr, "torture: schedule %d failed after %v: %v %v; again: SEED=%d FROM=%d N=1\n%s\n", i, took, r.kind, c, seed, i, r.remains())
+		} else if testing.Verbose() {
+			fmt.Fprintf(os.Stderr, "torture: schedule %d: %v, %v %v\n", i, took, r.kind, c)
+		}
+	}()
+	r.tear(c)
+	return r.dealt
+}
+
+// remains lists what is on the small disks, and what the worker was told.
+func (r *rack) remains() string {
+	out, err := exec.Command("sh", "-c", `df "$0"; ls -laR "$0"; cd "$1"; ls -la blow calls falling dealt; cat blow calls`, r.stateDir(), r.bin).CombinedOutput()
+	return fmt.Sprintf("%s%v", out, err)
+}
+
+// randomCut returns a schedule, and for which kind of rack it is.
+func randomCut(rng *rand.Rand) (kind, cut) {
+	k := [...]kind{plain, plain, plain, plain, coded, coded, typed, twins, twins, keyed}[rng.IntN(10)]
+	c := cut{create: rng.IntN(5) == 0, hold: rng.IntN(8) == 0, term: rng.IntN(4) == 0, undo: rng.IntN(4) == 0}
 	switch rng.IntN(8) {
 	case 0:
 		c.journal = 1 + rng.IntN(10)
@@ -75,23 +93,9 @@ func randomCut(rng *rand.Rand) cut {
 		c.index = 1 + rng.IntN(5)
 	case 2: // faults of AWS alone
 	default:
-		c.blow = blow{Op: ops[rng.IntN(len(ops))], Nth: 1, After: rng.IntN(2) == 0}
-		switch c.blow.Op {
-		case "list-keys", "verify-key", "delete":
-			c.blow.Nth += rng.IntN(2)
-		case "sealed-key":
+		c.blow = randomBlow(rng, k)
+		if c.blow.Op == "sealed-key" {
 			c.knobs = append(c.knobs, "drop.CreateAccessKey=after:1")
-		}
-		switch rng.IntN(4) {
-		case 0:
-			c.blow.Daemon = true
-		case 1:
-			c.blow.Worker = true
-		case 2:
-			c.blow.Daemon, c.blow.Worker = true, true
-		case 3:
-			c.blow.Fill = "STATE"
-			c.blow.Daemon = rng.IntN(3) == 0
 		}
 	}
 	if c.blow.Op == "" && c.journal+c.index == 0 || rng.IntN(3) == 0 {
@@ -99,8 +103,59 @@ func randomCut(rng *rand.Rand) cut {
 			c.knobs = append(c.knobs, randomFault(rng))
 		}
 	}
-	c.undo = rng.IntN(4) == 0
-	return c
+	if k == twins {
+		switch rng.IntN(4) {
+		case 0:
+			c.never = true
+		case 1, 2:
+			c.knobs = append(c.knobs, "propagation=600ms:flap")
+		}
+	}
+	if rng.IntN(4) == 0 {
+		for c.second = randomBlow(rng, k); c.second.Fill != "" || len(c.second.Run) > 0 || c.second.Client; {
+			c.second = randomBlow(rng, k)
+		}
+	}
+	return k, c
+}
+
+// randomBlow returns a blow that a worker deals out in a rack of a kind.
+func randomBlow(rng *rand.Rand, k kind) blow {
+	ops := []string{"seal", "list-keys", "create-key", "create-key", "store-key", "verify-key", "set-key-status", "delete-key", "delete", "sealed-key"}
+	switch k {
+	case twins:
+		ops = append(ops, "on-rotate", "on-rotate")
+	case coded:
+		ops = append(ops, "session-token")
+	}
+	b := blow{Op: ops[rng.IntN(len(ops))], Nth: 1, After: rng.IntN(2) == 0}
+	switch b.Op {
+	case "list-keys", "verify-key", "delete", "on-rotate":
+		b.Nth += rng.IntN(2)
+	}
+	most := 6
+	if k == typed || k == keyed {
+		most++
+	}
+	switch rng.IntN(most) {
+	case 0:
+		b.Daemon = true
+	case 1:
+		b.Worker = true
+	case 2:
+		b.Daemon, b.Worker = true, true
+	case 3:
+		b.Term, b.Worker = true, rng.IntN(3) == 0
+	case 4:
+		b.Client, b.Daemon = true, rng.IntN(3) == 0
+	case 5:
+		b.Fill = [...]string{"STATE", "STATE/rotations", "STATE/vault"}[rng.IntN(3)]
+		b.Daemon = rng.IntN(3) == 0
+	case 6:
+		b.Run = map[kind][]string{typed: {"lock"}, keyed: {"vanish"}}[k]
+		b.Daemon = rng.IntN(3) == 0
+	}
+	return b
 }
 
 // randomFault is something that AWS does.

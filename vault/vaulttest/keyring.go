@@ -123,6 +123,9 @@ func (k *Keyring) Kill() {
 	})
 }
 
+// PID returns the process of the daemon, for those who kill it in their own time.
+func (k *Keyring) PID() int { return k.daemon.cmd.Process.Pid }
+
 // Freeze stops the daemon: it hangs until Thaw.
 func (k *Keyring) Freeze() { k.daemon.signal(syscall.SIGSTOP) }
 
