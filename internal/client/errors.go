@@ -25,28 +25,28 @@ var outcomes = []outcome{
 	},
 	{
 		ipc.CodeUsage,
-		exitUsage, "the command line, or a parameter, is not one that broker understands",
+		ExitUsage, "the command line, or a parameter, is not one that broker understands",
 		"for help: broker --help",
 	},
 	{
 		ipc.CodeProtocol,
-		exitNoDaemon, "broker, broker-cli, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
+		ExitNoDaemon, "broker, broker-cli, brokerd and broker-vault are of releases that do not understand each other, as in the middle of an upgrade",
 		"end the daemon that runs, the next command starts the new one; brokerd.log has its process ID",
 	},
 	{
 		ipc.CodeOutdated,
-		exitNoDaemon, "the daemon that runs is not the one that is installed, as after an upgrade; it serves on as before",
+		ExitNoDaemon, "the daemon that runs is not the one that is installed, as after an upgrade; it serves on as before",
 		"end it when a new MFA code is no trouble, the next command starts the new one; its process ID: broker status",
 	},
 
 	{
 		ipc.CodeNoDaemon,
-		exitNoDaemon, "the daemon does not run, and could not be started; or it ended in the middle",
+		ExitNoDaemon, "the daemon does not run, and could not be started; or it ended in the middle",
 		"to see why it does not start, run it in a terminal: brokerd",
 	},
 	{
 		ipc.CodeForeignDaemon,
-		exitNoDaemon, "the socket, or who listens on it, is not this user's: nothing was sent to it",
+		ExitNoDaemon, "the socket, or who listens on it, is not this user's: nothing was sent to it",
 		"remove the socket if you know whose it is, or set BROKER_SOCKET to a path of yours",
 	},
 	{
@@ -107,7 +107,7 @@ var outcomes = []outcome{
 	},
 	{
 		ipc.CodeIndexLost,
-		exitKeychain, "the list of stored keys, state.json, is missing or cannot be read; the keys themselves are in the store",
+		ExitKeychain, "the list of stored keys, state.json, is missing or cannot be read; the keys themselves are in the store",
 		"rebuild it from the store: broker recover",
 	},
 	{
@@ -123,206 +123,206 @@ var outcomes = []outcome{
 
 	{
 		ipc.CodeMFARequired,
-		exitMFA, "a code is needed, and nobody gave one in time",
+		ExitMFA, "a code is needed, and nobody gave one in time",
 		"give a code in any terminal, then try again: broker mfa",
 	},
 	{
 		ipc.CodeMFAWrong,
-		exitMFA, "AWS refused the codes that it was given",
+		ExitMFA, "AWS refused the codes that it was given",
 		"check that the code is of the device that is named, and that the phone's clock is right",
 	},
 	{
 		ipc.CodeMFAUsed,
-		exitMFA, "the code was used before; AWS takes each code once",
+		ExitMFA, "the code was used before; AWS takes each code once",
 		"wait for the next code and try again",
 	},
 	{
 		ipc.CodeMFACancelled,
-		exitMFA, "somebody cancelled the prompt; for a minute nothing in the background asks again",
+		ExitMFA, "somebody cancelled the prompt; for a minute nothing in the background asks again",
 		"when you are ready: broker mfa -p PROFILE",
 	},
 	{
 		ipc.CodeMFATimeout,
-		exitMFA, "the prompt stood for as long as [mfa] timeout says, and no code came",
+		ExitMFA, "the prompt stood for as long as [mfa] timeout says, and no code came",
 		"when you are ready: broker mfa -p PROFILE",
 	},
 	{
 		ipc.CodeMFASerial,
-		exitMFA, "the MFA device is not one of the user that owns the key",
+		ExitMFA, "the MFA device is not one of the user that owns the key",
 		"name a device of that user: mfa_serial in the profile, or broker add PROFILE --replace --mfa-serial ARN",
 	},
 	{
 		ipc.CodeMFAPasskey,
-		exitMFA, "the MFA device is a passkey or security key, for which AWS has no codes",
+		ExitMFA, "the MFA device is a passkey or security key, for which AWS has no codes",
 		"add a virtual MFA device beside the passkey, then name it: broker add PROFILE --replace --mfa-serial ARN",
 	},
 	{
 		ipc.CodeMFANotPending,
-		exitMFA, "no code is being waited for",
+		ExitMFA, "no code is being waited for",
 		"to get a session now: broker mfa -p PROFILE",
 	},
 	{
 		ipc.CodeMFAUnknown,
-		exitMFA, "the key was stored without naming its MFA device",
+		ExitMFA, "the key was stored without naming its MFA device",
 		"name the device, or say --no-mfa: broker add PROFILE --replace --mfa-serial ARN",
 	},
 
 	{
 		ipc.CodeKeychainLocked,
-		exitKeychain, "the store is locked, and nobody could be asked to unlock it",
+		ExitKeychain, "the store is locked, and nobody could be asked to unlock it",
 		"unlock the keyring by logging in to the desktop, or a vault with a passphrase: broker unlock",
 	},
 	{
 		ipc.CodeKeychainDenied,
-		exitKeychain, "the store, or who was asked by it, said no",
+		ExitKeychain, "the store, or who was asked by it, said no",
 		"try again and allow broker to use the keyring",
 	},
 	{
 		ipc.CodeKeychainTimeout,
-		exitKeychain, "the store did not answer; it may be waiting for somebody",
+		ExitKeychain, "the store did not answer; it may be waiting for somebody",
 		"look for a dialog of the keyring, or restart its service, and try again",
 	},
 	{
 		ipc.CodeKeychainGone,
-		exitKeychain, "the store that broker init chose is not there; broker never changes to another by itself",
+		ExitKeychain, "the store that broker init chose is not there; broker never changes to another by itself",
 		"start the keyring, or mount the disk with the vault, and try again",
 	},
 	{
 		ipc.CodeKeychainCorrupt,
-		exitKeychain, "the item is missing from the store, damaged, or not the one that the index says",
+		ExitKeychain, "the item is missing from the store, damaged, or not the one that the index says",
 		"store the key again: broker add PROFILE --replace",
 	},
 	{
 		ipc.CodeKeychainFailed,
-		exitKeychain, "the store failed in another way; the message is the store's own",
+		ExitKeychain, "the store failed in another way; the message is the store's own",
 		"try again; if it stays, restart the keyring's service",
 	},
 	{
 		ipc.CodeWrongPassphrase,
-		exitKeychain, "the passphrase, or the passphrase file, is not the one that the vault was made with",
+		ExitKeychain, "the passphrase, or the passphrase file, is not the one that the vault was made with",
 		"put back the passphrase file that the vault was made with, or give the passphrase again: broker unlock",
 	},
 
 	{
 		ipc.CodeSourceLocked,
-		exitKeychain, "the store of the program that keys are imported from is locked, or who was asked by it said no; nothing was changed there",
+		ExitKeychain, "the store of the program that keys are imported from is locked, or who was asked by it said no; nothing was changed there",
 		"unlock that store, as by using its program once, and try again",
 	},
 	{
 		ipc.CodeSourceTimeout,
-		exitKeychain, "the store of the program that keys are imported from did not answer; nothing was changed there",
+		ExitKeychain, "the store of the program that keys are imported from did not answer; nothing was changed there",
 		"look for a dialog of that store, or restart its service, and try again",
 	},
 	{
 		ipc.CodeSourcePassword,
-		exitKeychain, "the passphrase does not open the files of the program that keys are imported from; nothing was changed there",
+		ExitKeychain, "the passphrase does not open the files of the program that keys are imported from; nothing was changed there",
 		"try again with the passphrase that this key was stored with: each can have another",
 	},
 	{
 		ipc.CodeSourceGone,
-		exitKeychain, "the store of the program that keys are imported from is not there",
+		ExitKeychain, "the store of the program that keys are imported from is not there",
 		"start what serves it, or mount it, and try again",
 	},
 	{
 		ipc.CodeSourceFailed,
-		exitKeychain, "the store of the program that keys are imported from, or one item in it, failed in another way; nothing was changed there",
+		ExitKeychain, "the store of the program that keys are imported from, or one item in it, failed in another way; nothing was changed there",
 		"see whether its own program still reads the key, and try again",
 	},
 
 	{
 		ipc.CodeNoKey,
-		exitNoKey, "no key is stored for the profile, or for the one that it takes its credentials from",
+		ExitNoKey, "no key is stored for the profile, or for the one that it takes its credentials from",
 		"list the stored keys: broker list",
 	},
 	{
 		ipc.CodeNoProfile,
-		exitNoKey, "neither the AWS files nor the index of keys know the profile",
+		ExitNoKey, "neither the AWS files nor the index of keys know the profile",
 		"list the profiles: broker config list",
 	},
 	{
 		ipc.CodeRefused,
-		exitRefused, "broker does not do this, because it could cost you a key or send a program past broker; the message says why",
+		ExitRefused, "broker does not do this, because it could cost you a key or send a program past broker; the message says why",
 		"",
 	},
 
 	{
 		ipc.CodeAWSUnreachable,
-		exitAWS, "no connection to AWS came about, or it broke",
+		ExitAWS, "no connection to AWS came about, or it broke",
 		"check the network; behind a proxy, set https_proxy in [aws] of broker's config",
 	},
 	{
 		ipc.CodeAWSSlow,
-		exitAWS, "AWS took the connection, and did not answer in time",
+		ExitAWS, "AWS took the connection, and did not answer in time",
 		"try again in a moment; health.aws.amazon.com shows trouble of a Region",
 	},
 	{
 		ipc.CodeAWSCertificate,
-		exitAWS, "what answers in the place of AWS shows a certificate that this machine does not trust",
+		ExitAWS, "what answers in the place of AWS shows a certificate that this machine does not trust",
 		"if your network inspects TLS, name its authority: ca_bundle in [aws] of broker's config",
 	},
 	{
 		ipc.CodeAWSProxy,
-		exitAWS, "the proxy that broker's config names cannot be reached, or refused to connect",
+		ExitAWS, "the proxy that broker's config names cannot be reached, or refused to connect",
 		"correct https_proxy in [aws] of broker's config, with its user and password if it wants them",
 	},
 	{
 		ipc.CodeAWSUnavailable,
-		exitAWS, "AWS answered with a failure of its own (HTTP 5xx)",
+		ExitAWS, "AWS answered with a failure of its own (HTTP 5xx)",
 		"try again in a moment; health.aws.amazon.com shows trouble of a Region",
 	},
 	{
 		ipc.CodeAWSThrottled,
-		exitAWS, "AWS has had too many requests from this account, and asks to slow down",
+		ExitAWS, "AWS has had too many requests from this account, and asks to slow down",
 		"try again in a moment",
 	},
 	{
 		ipc.CodeAWSDenied,
-		exitAWS, "no policy allows the key's user to do this",
+		ExitAWS, "no policy allows the key's user to do this",
 		"ask who manages your AWS account for the permission that the message names",
 	},
 	{
 		ipc.CodeAWSExplicitDeny,
-		exitAWS, "a policy denies this on purpose; one that AWS itself attached to a key that has leaked looks no different",
+		ExitAWS, "a policy denies this on purpose; one that AWS itself attached to a key that has leaked looks no different",
 		"ask who manages your AWS account; if the key may have leaked, make a new one",
 	},
 	{
 		ipc.CodeAWSQuarantined,
-		exitAWS, "AWS found the key in public and put its user in quarantine (AWSCompromisedKeyQuarantine)",
+		ExitAWS, "AWS found the key in public and put its user in quarantine (AWSCompromisedKeyQuarantine)",
 		"have an administrator delete this key at once, make a new one and lift the quarantine",
 	},
 	{
 		ipc.CodeRoleDenied,
-		exitAWS, "AWS does not let the caller assume the role, and never says why: it may not exist, not trust the caller, want an external ID, MFA, or a newer MFA code",
+		ExitAWS, "AWS does not let the caller assume the role, and never says why: it may not exist, not trust the caller, want an external ID, MFA, or a newer MFA code",
 		"check role_arn and external_id of the profile, and the trust policy of the role",
 	},
 	{
 		ipc.CodeKeyGone,
-		exitAWS, "IAM does not have the access key any more: somebody has deleted it, or replaced it",
+		ExitAWS, "IAM does not have the access key any more: somebody has deleted it, or replaced it",
 		"store the key that took its place: broker add PROFILE --replace",
 	},
 	{
 		ipc.CodeKeyInactive,
-		exitAWS, "the access key is Inactive at IAM",
+		ExitAWS, "the access key is Inactive at IAM",
 		"make it active again in the IAM console, or store another: broker add PROFILE --replace",
 	},
 	{
 		ipc.CodeKeyQuota,
-		exitAWS, "the IAM user has two access keys, which is all that IAM allows; none was touched",
+		ExitAWS, "the IAM user has two access keys, which is all that IAM allows; none was touched",
 		"find out who uses the other one, and delete it in the IAM console if nobody does",
 	},
 	{
 		ipc.CodeKeyInUse,
-		exitRefused, "something else uses an access key that was about to be taken out of use: it was left as it is",
+		ExitRefused, "something else uses an access key that was about to be taken out of use: it was left as it is",
 		"give whoever it is the new key first",
 	},
 	{
 		ipc.CodeKeyUnexplained,
-		exitRefused, "the IAM user has an access key that broker may not have made: it was left as it is",
+		ExitRefused, "the IAM user has an access key that broker may not have made: it was left as it is",
 		"find out whose it is, and delete it in the IAM console if nobody uses it",
 	},
 	{
 		ipc.CodeKeyNotValid,
-		exitAWS, "AWS does not accept an access key that should work by now; the one that works was kept",
+		ExitAWS, "AWS does not accept an access key that should work by now; the one that works was kept",
 		"look at both keys in the IAM console",
 	},
 	{
@@ -337,57 +337,57 @@ var outcomes = []outcome{
 	},
 	{
 		ipc.CodeKeyTooOld,
-		exitRefused, "the access key is older than [rotation] refuse_after allows: no session is made with it, and those that run go on",
+		ExitRefused, "the access key is older than [rotation] refuse_after allows: no session is made with it, and those that run go on",
 		"replace it: broker rotate PROFILE",
 	},
 	{
 		ipc.CodeKeyDue,
-		exitDue, "a stored key is due: it is too old, or nobody uses it",
+		ExitDue, "a stored key is due: it is too old, or nobody uses it",
 		"replace what is due: broker rotate --due",
 	},
 	{
 		ipc.CodeAWSKeyUnknown,
-		exitAWS, "AWS does not take the access key: it is inactive, deleted, or never was one; AWS does not tell these apart",
+		ExitAWS, "AWS does not take the access key: it is inactive, deleted, or never was one; AWS does not tell these apart",
 		"the key may be inactive or deleted: look at it in the IAM console, and activate it or store another",
 	},
 	{
 		ipc.CodeAWSSecret,
-		exitAWS, "the secret access key is not that of the access key ID",
+		ExitAWS, "the secret access key is not that of the access key ID",
 		"copy the secret access key again, whole and without blanks",
 	},
 	{
 		ipc.CodeAWSClock,
-		exitAWS, "this machine's clock is more than 15 minutes off, by AWS's, which refuses such requests",
+		ExitAWS, "this machine's clock is more than 15 minutes off, by AWS's, which refuses such requests",
 		"set this machine's clock and try again",
 	},
 	{
 		ipc.CodeAWSExpired,
-		exitAWS, "AWS takes the temporary credentials for expired or unknown, even new ones",
+		ExitAWS, "AWS takes the temporary credentials for expired or unknown, even new ones",
 		"try again",
 	},
 	{
 		ipc.CodeAWSRegion,
-		exitAWS, "the Region is disabled for the account, or there is none of that name",
+		ExitAWS, "the Region is disabled for the account, or there is none of that name",
 		"enable it in the AWS console, or choose another: region in the profile",
 	},
 	{
 		ipc.CodeAWSDuration,
-		exitAWS, "the session is asked for longer than AWS allows the role or the user",
+		ExitAWS, "the session is asked for longer than AWS allows the role or the user",
 		"ask for less: duration_seconds in the AWS config, or role_duration in broker's",
 	},
 	{
 		ipc.CodeAWSGarbage,
-		exitAWS, "what answered is not AWS, or not as AWS does",
+		ExitAWS, "what answered is not AWS, or not as AWS does",
 		"look for a captive portal or a proxy that answers in its place, and check endpoint_url in broker's config",
 	},
 	{
 		ipc.CodeAWSBlocked,
-		exitAWS, "AWS does not serve the account at all: it is suspended, closed, or not signed up for the service; background callers fail at once for 15 minutes",
+		ExitAWS, "AWS does not serve the account at all: it is suspended, closed, or not signed up for the service; background callers fail at once for 15 minutes",
 		"ask who manages the AWS account; then, to try at once, in a terminal: broker exec PROFILE",
 	},
 	{
 		ipc.CodeAWSFailed,
-		exitAWS, "AWS refused for another reason; the message is AWS's own",
+		ExitAWS, "AWS refused for another reason; the message is AWS's own",
 		"",
 	},
 }

@@ -44,14 +44,14 @@ var statusTitles = []struct {
 	title  string
 }{
 	{ExitError, "1: the machine, the files, the profile"},
-	{exitUsage, "2: the command line"},
-	{exitNoDaemon, "3: the daemon"},
-	{exitMFA, "4: the MFA code"},
-	{exitKeychain, "5: the store of the keys"},
-	{exitNoKey, "6: no such key or profile"},
-	{exitRefused, "7: refused by policy"},
-	{exitAWS, "8: AWS"},
-	{exitDue, "9: a key is due"},
+	{ExitUsage, "2: the command line"},
+	{ExitNoDaemon, "3: the daemon"},
+	{ExitMFA, "4: the MFA code"},
+	{ExitKeychain, "5: the store of the keys"},
+	{ExitNoKey, "6: no such key or profile"},
+	{ExitRefused, "7: refused by policy"},
+	{ExitAWS, "8: AWS"},
+	{ExitDue, "9: a key is due"},
 }
 
 // TestErrorsDoc: docs/errors.md is the table.

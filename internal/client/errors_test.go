@@ -55,7 +55,7 @@ func TestEveryCodeHasAnOutcome(t *testing.T) {
 			t.Errorf("the table has code %q, which does not exist, or twice", code)
 		}
 		seen[code] = true
-		if o.status < ExitError || o.status > exitDue {
+		if o.status < ExitError || o.status > ExitDue {
 			t.Errorf("code %q ends with %d", code, o.status)
 		}
 	}
@@ -69,14 +69,14 @@ func TestFailure(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"coded", &ipc.Error{Code: ipc.CodeNoKey, Message: "no key", Hint: "add it"}, exitNoKey, "broker: error: no key\nbroker: hint: add it\n"},
-		{"wrapped", fmt.Errorf("add dev: %w", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "it is locked", Hint: "x"}), exitKeychain, "broker: error: add dev: it is locked\nbroker: hint: x\n"},
-		{"hint of the table", &ipc.Error{Code: ipc.CodeIndexLost, Message: "it is lost"}, exitKeychain, "broker: error: it is lost\nbroker: hint: rebuild it from the store: broker recover\n"},
+		{"coded", &ipc.Error{Code: ipc.CodeNoKey, Message: "no key", Hint: "add it"}, ExitNoKey, "broker: error: no key\nbroker: hint: add it\n"},
+		{"wrapped", fmt.Errorf("add dev: %w", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "it is locked", Hint: "x"}), ExitKeychain, "broker: error: add dev: it is locked\nbroker: hint: x\n"},
+		{"hint of the table", &ipc.Error{Code: ipc.CodeIndexLost, Message: "it is lost"}, ExitKeychain, "broker: error: it is lost\nbroker: hint: rebuild it from the store: broker recover\n"},
 		{"unknown code", &ipc.Error{Code: "from_the_future", Message: "what"}, ExitError, "broker: error: what\nbroker: hint: " + internal.hint + "\n"},
 		{"AWS config", &awsconfig.Error{Code: awsconfig.CodeConfigBroken, File: "/f", Line: 3, Message: "broken", Hint: "mend it"}, ExitError, "broker: error: /f:3: broken\nbroker: hint: mend it\n"},
 		{"own", errors.New("disk on fire"), ExitError, "broker: error: disk on fire\n"},
-		{"exec", &StatusError{Status: exitExecNotRun, Err: errors.New("run x: no")}, exitExecNotRun, "broker: error: run x: no\n"},
-		{"interrupted", context.Canceled, exitInterrupted, "broker: error: interrupted\n"},
+		{"exec", &StatusError{Status: ExitExecNotRun, Err: errors.New("run x: no")}, ExitExecNotRun, "broker: error: run x: no\n"},
+		{"interrupted", context.Canceled, ExitInterrupted, "broker: error: interrupted\n"},
 		{"escape sequences", errors.New("a\x1b[31m\nbroker: hint: b\u202e"), ExitError, "broker: error: a [31m broker: hint: b \n"},
 	} {
 		t.Run(test.Name, func(t *testing.T) {
@@ -123,12 +123,12 @@ func TestLongProblemKeepsItsRemedy(t *testing.T) {
 // status, which is not that of a missing key.
 func TestP26ClassesOfTheKeychain(t *testing.T) {
 	for _, code := range []ipc.Code{ipc.CodeKeychainLocked, ipc.CodeKeychainDenied, ipc.CodeKeychainTimeout, ipc.CodeKeychainGone, ipc.CodeKeychainCorrupt, ipc.CodeKeychainFailed, ipc.CodeIndexLost} {
-		if _, status := Failure(&ipc.Error{Code: code, Message: "x"}); status != exitKeychain {
-			t.Errorf("%s ends with %d, want %d", code, status, exitKeychain)
+		if _, status := Failure(&ipc.Error{Code: code, Message: "x"}); status != ExitKeychain {
+			t.Errorf("%s ends with %d, want %d", code, status, ExitKeychain)
 		}
 	}
-	if _, status := Failure(&ipc.Error{Code: ipc.CodeNoKey, Message: "x"}); status != exitNoKey {
-		t.Errorf("no_key ends with %d, want %d", status, exitNoKey)
+	if _, status := Failure(&ipc.Error{Code: ipc.CodeNoKey, Message: "x"}); status != ExitNoKey {
+		t.Errorf("no_key ends with %d, want %d", status, ExitNoKey)
 	}
 }
 

@@ -22,7 +22,7 @@ const ExecName = "exec"
 // The ways in which the child is given its credentials.
 const (
 	ModeProfile = "profile" // it asks for them itself, again and again
-	modeEnv     = "env"     // in its environment, once
+	ModeEnv     = "env"     // in its environment, once
 )
 
 // ExecVerb is the command line of exec.
@@ -58,8 +58,8 @@ func (a *App) execOptions(l Line) (opts execOptions, err error) {
 	if mode, given := l.value("mode"); given {
 		opts.mode = mode
 	}
-	if opts.mode != ModeProfile && opts.mode != modeEnv {
-		return opts, WithHint(Usagef("exec has no mode %q", opts.mode), "the modes: "+ModeProfile+", "+modeEnv)
+	if opts.mode != ModeProfile && opts.mode != ModeEnv {
+		return opts, WithHint(Usagef("exec has no mode %q", opts.mode), "the modes: "+ModeProfile+", "+ModeEnv)
 	}
 	return opts, nil
 }
@@ -79,7 +79,7 @@ func (a *App) ParseExec(args []string) (Line, bool) {
 // an error that is ready for Report.
 func (a *App) RunExec(ctx context.Context, l Line) error {
 	opts, err := a.execOptions(l)
-	if err == nil && opts.mode == modeEnv {
+	if err == nil && opts.mode == ModeEnv {
 		err = a.execEnv(ctx, opts)
 	} else if err == nil {
 		err = a.exec(ctx, opts)
@@ -108,10 +108,10 @@ func execStatus(err error) error {
 	if err == nil || errors.As(err, &own) {
 		return err
 	}
-	if _, status := Failure(err); status == exitUsage || status == exitInterrupted {
+	if _, status := Failure(err); status == ExitUsage || status == ExitInterrupted {
 		return err
 	}
-	return &StatusError{Status: exitExecFailed, Err: err}
+	return &StatusError{Status: ExitExecFailed, Err: err}
 }
 
 // execEnv becomes a child that has the credentials in its environment, which
@@ -236,7 +236,7 @@ func notRun(name string, err error) error {
 		err = inner.Err
 	}
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return &StatusError{Status: exitExecNotFound, Err: fmt.Errorf("run %s: command not found", name)}
+		return &StatusError{Status: ExitExecNotFound, Err: fmt.Errorf("run %s: command not found", name)}
 	}
-	return &StatusError{Status: exitExecNotRun, Err: fmt.Errorf("run %s: %w", name, err)}
+	return &StatusError{Status: ExitExecNotRun, Err: fmt.Errorf("run %s: %w", name, err)}
 }

@@ -41,7 +41,7 @@ type Line struct {
 // LineParser reads one command line against a table of commands.
 type LineParser struct {
 	Commands []Verb
-	// isProfile tells exec, when there is no "--", whether its first word
+	// IsProfile tells exec, when there is no "--", whether its first word
 	// names a profile or begins the child's command line.
 	IsProfile func(name string) bool
 }

@@ -53,8 +53,8 @@ func TestP49HostileProfileNames(t *testing.T) {
 			t.Errorf("the helper takes %q as %q", name, got)
 		}
 		_, status := Failure(func() error { _, _, err := parseHelper([]string{"--profile", name}); return err }())
-		if status != exitUsage {
-			t.Errorf("%q: exit status %d, want %d", name, status, exitUsage)
+		if status != ExitUsage {
+			t.Errorf("%q: exit status %d, want %d", name, status, ExitUsage)
 		}
 	}
 }

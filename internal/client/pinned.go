@@ -11,7 +11,7 @@ import (
 	"credbroker/internal/paths"
 )
 
-// The stores for keys. Which of them a platform has, says backends.
+// The stores for keys. Which of them this platform has, broker init says.
 const (
 	BackendFile          = "file"
 	BackendKeychain      = "keychain"

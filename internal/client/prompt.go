@@ -69,23 +69,23 @@ func (t *Terminal) Event(json.RawMessage) {}
 // to AWS takes less; what takes longer is a code that somebody else is asked for.
 const silence = 3 * time.Second
 
-// patient is a terminal that says so when nothing comes for a while: the daemon
+// PatientTerminal is a terminal that says so when nothing comes for a while: the daemon
 // asks in one place at a time, and this may not be the one.
-type patient struct {
+type PatientTerminal struct {
 	*Terminal
 	Notice *time.Timer
 }
 
 // Patient returns the terminal as a surface that says so when nothing comes for a
 // while. Its Notice is to be stopped in the end.
-func (t *Terminal) Patient(profile string) patient {
-	return patient{t, time.AfterFunc(silence, func() {
+func (t *Terminal) Patient(profile string) PatientTerminal {
+	return PatientTerminal{t, time.AfterFunc(silence, func() {
 		fmt.Fprintf(t.TTY, "broker: profile %s waits for a code that is asked for elsewhere, or for AWS: broker status tells; broker mfa, in any terminal, answers\n", Printable(profile))
 	})}
 }
 
 // Prompt asks, as a terminal does.
-func (p patient) Prompt(ctx context.Context, q ipc.Prompt) (string, error) {
+func (p PatientTerminal) Prompt(ctx context.Context, q ipc.Prompt) (string, error) {
 	p.Notice.Stop()
 	return p.Terminal.Prompt(ctx, q)
 }

@@ -73,7 +73,7 @@ func Failure(err error) (*ipc.Error, int) {
 		return coded, own.Status
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, tty.ErrInterrupted) {
-		return &ipc.Error{Message: "interrupted"}, exitInterrupted
+		return &ipc.Error{Message: "interrupted"}, ExitInterrupted
 	}
 	return coded, o.status
 }
