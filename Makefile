@@ -24,8 +24,8 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .PHONY: build demo test test-stores test-sdks torture fuzz fuzz-all bench bench-quick vet-platforms test-wine pictures lint fmt clean
 
-# Copied into place, as every installation is: what the linker has just written was
-# seen to start a tenth slower than a copy of it (docs/performance.md).
+# Copied into place, as every installation is: a program that runs meanwhile keeps its
+# own file.
 build:
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o .tmp/bin/ ./cmd/...
 	@mkdir -p bin && install -m 755 .tmp/bin/* bin/

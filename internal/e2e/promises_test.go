@@ -401,7 +401,7 @@ func TestP48HostileEnvironmentIsInert(t *testing.T) {
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"dbus-launch", "pinentry", "zenity", "sh", "pass", "gpg", "brokerd", "broker-vault", "env"} {
+	for _, name := range []string{"dbus-launch", "pinentry", "zenity", "sh", "pass", "gpg", "broker-cli", "brokerd", "broker-vault", "env"} {
 		copyFile(t, tr.script, filepath.Join(bin, name))
 	}
 	hostile := []string{
