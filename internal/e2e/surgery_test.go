@@ -45,6 +45,19 @@ type step struct {
 
 func (s step) String() string { return s.name + " " + s.files }
 
+// differ says where a run left the steps that it should have begun with.
+func differ(got, want []step) string {
+	for i := range want {
+		switch {
+		case i >= len(got):
+			return fmt.Sprintf("it ended before call %d, %v", i+1, want[i])
+		case got[i] != want[i]:
+			return fmt.Sprintf("call %d is %v, want %v", i+1, got[i], want[i])
+		}
+	}
+	return ""
+}
+
 // The files of an edit, below home: the config is a symbolic link.
 const (
 	realConfig  = "dots/aws config"
@@ -129,6 +142,8 @@ func (s *surgery) learn() {
 func (s *surgery) struck(reads bool, strike func(testtracer.Call) testtracer.Strike) (result, []testtracer.Call) {
 	s.t.Helper()
 	cmd := s.world.command("broker", s.command...)
+	// The signals of Go's runtime would cut a getdents64 short now and then.
+	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	run, err := testtracer.Start(cmd, testtracer.Options{
