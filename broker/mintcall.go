@@ -156,7 +156,7 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 	if err := b.note(ctx, p, err); err != nil {
 		e := *coded(err) // the worker says of which key and profile
 		if e.Code == ipc.CodeKeychainCorrupt && e.Hint == "" {
-			e.Hint = "store the key again: broker add " + p.owner + " --replace"
+			e.Hint = "if the index is older than the store: broker recover; else store the key again: broker add " + p.owner + " --replace"
 		}
 		if e.Code == ipc.CodeAWSKeyUnknown {
 			b.explainUnknown(p, &e)

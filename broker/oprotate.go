@@ -142,9 +142,12 @@ func (r *rotator) follow(ctx context.Context, c interface{ Event(any) error }) (
 	var last ipc.Rotation
 	for {
 		r.b.rotations.mu.Lock()
-		now, changed, why, err := r.describeLocked(), r.changed, r.next.Why, r.err
+		now, changed, why, at, err := r.describeLocked(), r.changed, r.next.Why, r.next.At, r.err
 		j := r.journal
 		r.b.rotations.mu.Unlock()
+		if why == rotation.Kept && !at.After(hands{r.b, r}.Now()) {
+			why = rotation.Nothing // the time is over: it is about to go on, and may need a code
+		}
 		switch why {
 		case rotation.Done:
 			return now, r.outcome(j)

@@ -138,6 +138,9 @@ func (w *world) codesLoggedOnce() {
 	w.t.Helper()
 	times := map[string]int{}
 	for _, e := range w.log("GetSessionToken") {
+		if e.SerialNumber == "" {
+			continue // of a user who has no device
+		}
 		if e.Code == "" {
 			w.t.Fatalf("the log does not tell codes apart: %+v", e)
 		}
