@@ -228,6 +228,7 @@ func (b *Broker) opHolding(ctx context.Context, _ ipc.Request, c conversation) (
 		return nil, err
 	}
 	b.tasks.start(ctx, func(ctx context.Context) { // what has waited for the vault
+		b.awaitHolder(ctx, h)
 		b.wakeRotations()
 		b.deleteDoomed(ctx)
 	})
@@ -249,6 +250,29 @@ func (b *Broker) opHolding(ctx context.Context, _ ipc.Request, c conversation) (
 		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "who holds the key of the vault does not end", slog.Any("error", err))
 	}
 	return ipc.Holding{}, nil
+}
+
+// askable is how long a holder that was accepted may take until workers can ask
+// it: it has only its socket to make.
+const askable = 5 * time.Second
+
+// awaitHolder returns when workers can ask who holds the key of the vault. What
+// would begin earlier would find the vault locked, and come again much later.
+func (b *Broker) awaitHolder(ctx context.Context, h *holder) {
+	enough := time.NewTimer(askable)
+	defer enough.Stop()
+	for !ipc.Reachable(b.opts.Places.HolderSocket) {
+		again := time.NewTimer(10 * time.Millisecond)
+		select {
+		case <-again.C:
+			continue
+		case <-h.gone:
+		case <-enough.C:
+		case <-ctx.Done():
+		}
+		again.Stop()
+		return
+	}
 }
 
 // released notes that a holder is gone. Who waits for a code waits in vain.

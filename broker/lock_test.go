@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -290,6 +291,32 @@ func TestHolderThatDies(t *testing.T) {
 			t.Error("the session in memory is not served")
 		}
 		wantCode(t, "the next", r.helper("role1").wait(), ipc.CodeKeychainLocked)
+	})
+}
+
+// TestWhatWaitedForTheVault goes on when the new holder can be asked for the key,
+// which is a moment after it was accepted.
+func TestWhatWaitedForTheVault(t *testing.T) {
+	bubble(t, typedVault, func(t *testing.T, r *rig) {
+		r.aws.failAlways("Delete", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "locked"})
+		r.add("dev", bobKey, details())
+		go r.holding.obey()
+		r.lock("")
+		r.aws.failAlways("Delete", nil)
+		r.holding = r.unlock()
+		time.Sleep(time.Second)
+		if len(r.index.doomed()) != 1 {
+			t.Fatal("the vault was used before its key could be had")
+		}
+		l, err := net.Listen("unix", r.path("vault.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		time.Sleep(time.Second)
+		if left := r.index.doomed(); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
 	})
 }
 
