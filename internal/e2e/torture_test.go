@@ -184,8 +184,8 @@ func (r *rack) mend(c cut) {
 	for _, name := range fillers {
 		_ = os.Remove(filepath.Join(r.stateDir(), name)) // if there is one
 	}
-	if r.keyring != nil {
-		r.keyring.Kill()
+	if r.keyring != nil && len(c.blow.Run) > 0 {
+		r.keyring.Kill() // if nobody has
 		r.keyring.Start()
 	}
 	var off []string
@@ -320,6 +320,9 @@ func (r *rack) oneKey() {
 			if time.Since(began) > time.Second { // what the vault kept, the next daemon deletes at once
 				r.killDaemon()
 				r.ends(r.last) // one who was killed may have begun again before that
+				if r.kind == typed {
+					r.unlock()
+				}
 				began = time.Now()
 			}
 			return fmt.Errorf("%d items", n)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 	"credbroker/internal/fakeaws"
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 	"credbroker/vault/vaulttest"
 )
 
@@ -82,6 +84,11 @@ func newRackOf(t *testing.T, k kind, more ...string) *rack {
 	for _, dir := range []string{r.stateDir(), r.rotations(), r.vaultDir()} {
 		mount(t, "tmpfs", r.made(dir), "tmpfs", 0, "size=1m,mode=0700")
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(r.remains())
+		}
+	})
 	settings := append([]string{"[rotation]", "verify_for = 0s", "keep_disabled = 0s"}, more...)
 	switch k {
 	case coded:
@@ -125,6 +132,13 @@ func newRackOf(t *testing.T, k kind, more ...string) *rack {
 	}
 	r.awsConfig(text)
 	return r
+}
+
+// remains lists what is on the small disks, and what the worker was told.
+func (r *rack) remains() string {
+	out, err := exec.Command("sh", "-c", `df "$0"; ls -laR --full-time "$0"; cd "$1"; ls -la --full-time blow calls falling dealt; cat blow calls; ls -l /proc/[0-9]*/fd | grep filler; date --rfc-3339=ns`,
+		r.stateDir(), r.bin).CombinedOutput()
+	return fmt.Sprintf("%s%v %v", out, err, testprograms.Running(r.bin))
 }
 
 func (w *world) made(dir string) string {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -67,19 +66,13 @@ func schedule(t *testing.T, r *rack, c cut, seed, i uint64) (dealt bool) {
 	defer func() {
 		took := time.Since(began).Round(time.Millisecond)
 		if t.Failed() {
-			fmt.Fprintf(os.Stderr, "torture: schedule %d failed after %v: %v %v; again: SEED=%d FROM=%d N=1\n%s\n", i, took, r.kind, c, seed, i, r.remains())
+			fmt.Fprintf(os.Stderr, "torture: schedule %d failed after %v: %v %v; again: SEED=%d FROM=%d N=1\n", i, took, r.kind, c, seed, i)
 		} else if testing.Verbose() {
 			fmt.Fprintf(os.Stderr, "torture: schedule %d: %v, %v %v\n", i, took, r.kind, c)
 		}
 	}()
 	r.tear(c)
 	return r.dealt
-}
-
-// remains lists what is on the small disks, and what the worker was told.
-func (r *rack) remains() string {
-	out, err := exec.Command("sh", "-c", `df "$0"; ls -laR "$0"; cd "$1"; ls -la blow calls falling dealt; cat blow calls`, r.stateDir(), r.bin).CombinedOutput()
-	return fmt.Sprintf("%s%v", out, err)
 }
 
 // randomCut returns a schedule, and for which kind of rack it is.
