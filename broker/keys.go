@@ -100,6 +100,7 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 	b.strays.forget(now.Item)
 	if old.Item != "" {
 		b.abandonRotation(old.AccessKeyID)
+		b.withdrawNotice(old.AccessKeyID)
 	}
 	b.dropUnowned()
 	b.deleteDoomed(ctx)
@@ -182,6 +183,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "key removed", slog.String("profile", params.Profile), slog.String("access_key_id", key.AccessKeyID))
 	b.abandonRotation(key.AccessKeyID)
+	b.withdrawNotice(key.AccessKeyID)
 	b.dropUnowned()
 	return key.key(params.Profile), nil
 }

@@ -32,7 +32,9 @@ type nagState struct {
 
 	mu       sync.Mutex
 	showing  bool
-	failedAt time.Time // of the desktop; zero: it did not
+	about    string             // the key of the notice that is up
+	withdraw context.CancelFunc // takes it away; nil while none is up
+	failedAt time.Time          // of the desktop; zero: it did not
 }
 
 // decide returns what to say on a channel now, and has it count as said: a
@@ -109,8 +111,12 @@ func (b *Broker) mayShow() bool {
 func (b *Broker) show(ctx context.Context, n nag.Notice) {
 	showing, stop := context.WithTimeout(ctx, showLimit)
 	defer stop()
+	b.nags.mu.Lock()
+	b.nags.about, b.nags.withdraw = n.AccessKeyID, stop
+	b.nags.mu.Unlock()
 	action, err := b.opts.Notifier.Notify(showing, n)
 	b.nags.mu.Lock()
+	b.nags.about, b.nags.withdraw = "", nil
 	b.nags.showing, b.nags.failedAt = false, time.Time{}
 	if err != nil && showing.Err() == nil {
 		b.nags.failedAt = b.opts.Clock.Now()
@@ -125,6 +131,16 @@ func (b *Broker) show(ctx context.Context, n nag.Notice) {
 			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "what a notice was answered with is not done", slog.String("access_key_id", n.AccessKeyID),
 				slog.String("action", action), slog.Any("error", err))
 		}
+	}
+}
+
+// withdrawNotice takes the notice about a key away: somebody has just done
+// something about it elsewhere, and its buttons would do it twice.
+func (b *Broker) withdrawNotice(accessKeyID string) {
+	b.nags.mu.Lock()
+	defer b.nags.mu.Unlock()
+	if b.nags.withdraw != nil && b.nags.about == accessKeyID {
+		b.nags.withdraw()
 	}
 }
 
@@ -226,6 +242,9 @@ func (b *Broker) opSnooze(_ context.Context, _ ipc.Request, c conversation) (any
 	}
 	if err := b.snooze(key.AccessKeyID, d); err != nil {
 		return nil, err
+	}
+	if d > 0 {
+		b.withdrawNotice(key.AccessKeyID)
 	}
 	list := b.describeKeys(b.files.current())
 	if i := slices.IndexFunc(list, func(k ipc.Key) bool { return k.Profile == params.Profile }); i >= 0 {

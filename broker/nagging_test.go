@@ -19,7 +19,9 @@ type fakeDesktop struct {
 	locked bool
 	err    error
 	action string
+	stays  bool // until it is withdrawn
 	shown  []Notice
+	gone   []Notice // withdrawn
 }
 
 func (d *fakeDesktop) Ready() bool {
@@ -28,11 +30,18 @@ func (d *fakeDesktop) Ready() bool {
 	return !d.locked
 }
 
-func (d *fakeDesktop) Notify(_ context.Context, n Notice) (string, error) {
+func (d *fakeDesktop) Notify(ctx context.Context, n Notice) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shown = append(d.shown, n)
-	return d.action, d.err
+	if !d.stays {
+		return d.action, d.err
+	}
+	d.mu.Unlock()
+	<-ctx.Done()
+	d.mu.Lock()
+	d.gone = append(d.gone, n)
+	return "", ctx.Err()
 }
 
 func (d *fakeDesktop) count() int {
@@ -97,6 +106,48 @@ func TestNagOnTheDesktop(t *testing.T) {
 			t.Errorf("%d notices on the next morning", d.count())
 		}
 	})
+}
+
+// TestNoticeIsWithdrawn: whatever is done about a key in a terminal takes the
+// notice about it away at once, and that of another key stays.
+func TestNoticeIsWithdrawn(t *testing.T) {
+	for what, act := range map[string]func(r *rig) error{
+		"rotate": func(r *rig) error { _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); return err },
+		"revoke": func(r *rig) error {
+			do[ipc.Revoked](r, ipc.OpRevoke, ipc.RevokeParams{Profile: "dev"})
+			return nil
+		},
+		"snooze": func(r *rig) error {
+			do[ipc.Key](r, ipc.OpSnooze, ipc.SnoozeParams{Profile: "dev", Seconds: 3600})
+			return nil
+		},
+		"remove": func(r *rig) error {
+			do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "dev"})
+			return nil
+		},
+		"replace": func(r *rig) error { r.add("dev", bobKey, details()); return nil },
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, d := nagged(t)
+				defer func() { r.tasks.close() }()
+				d.stays = true
+				r.tick()
+				r.withdrawNotice(bobKey)
+				r.tick()
+				if d.count() != 1 || len(d.gone) != 0 {
+					t.Fatalf("shown %+v, withdrawn %+v", d.shown, d.gone)
+				}
+				if err := act(r); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if len(d.gone) != 1 || d.gone[0].AccessKeyID != annKey {
+					t.Errorf("withdrawn %+v", d.gone)
+				}
+			})
+		})
+	}
 }
 
 // TestNagThatNobodySaw: a command says it instead, and the desktop is left alone

@@ -61,6 +61,7 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		}
 		defer rot.watchedBy(nil)
 	}
+	b.withdrawNotice(key.AccessKeyID)
 	return rot.follow(ctx, c)
 }
 

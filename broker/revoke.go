@@ -204,6 +204,7 @@ func (v *revoking) locally(ctx context.Context, users []*revokee) {
 				}
 				k.Sessions = b.made(k.Sessions, k.AccessKeyID, now)
 				all[k.AccessKeyID] = *k
+				b.withdrawNotice(k.AccessKeyID)
 			}
 		}
 	}))

@@ -153,6 +153,22 @@ func TestNotificationRotates(t *testing.T) {
 	w.codesLoggedOnce()
 }
 
+// TestNotificationIsWithdrawn: a key that was dealt with in a terminal needs no
+// notice any more.
+func TestNotificationIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	w, _, _ := noticeWorld(t, 94*24*time.Hour)
+	w.prime("dev") // this starts the daemon
+	w.notice()
+	w.must(w.run("broker", "revoke", "dev"))
+	w.eventually("the notice is gone", func() error {
+		if id := w.xdotool("search", "--onlyvisible", "--class", "notification-daemon"); id != "" {
+			return errors.New("it is there: " + id)
+		}
+		return nil
+	})
+}
+
 // TestNotificationSnoozes: the other button, which a restart does not undo.
 func TestNotificationSnoozes(t *testing.T) {
 	t.Parallel()
