@@ -11,19 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
-)
 
-// underStrace runs a program whose system calls fail, or kill it, as inject
-// says in strace's words: "fsync:error=EIO". No other tool makes the disk of a
-// real process fail at a chosen call.
-func (w *world) underStrace(inject, name string, args ...string) *background {
-	w.t.Helper()
-	flags := []string{"-f", "-qq", "-o", filepath.Join(w.dir, "strace.out"), "-e", "inject=" + inject, filepath.Join(w.bin, name)}
-	cmd := w.command("strace", append(flags, args...)...)
-	return w.startCommand(cmd)
-}
+	"credbroker/internal/testtracer"
+)
 
 // keys returns profile → access key ID of what is stored.
 func (w *world) keys() map[string]string {
@@ -66,19 +59,14 @@ func (w *world) leftovers() []string {
 // and the next try, on a disk that works, succeeds.
 func TestF26DiskErrors(t *testing.T) {
 	t.Parallel()
-	for _, inject := range []string{"fsync:error=EIO", "renameat:error=EIO"} {
-		t.Run("daemon "+strings.SplitN(inject, ":", 2)[0], func(t *testing.T) {
+	broken := testtracer.Strike{Fail: syscall.EIO}
+	for _, name := range []string{"fsync", "renameat"} {
+		t.Run("daemon "+name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.ready()
 			w.killDaemon()
-			w.underStrace(inject, "brokerd")
-			w.eventually("the daemon serves", func() error {
-				if w.daemonPID() == 0 {
-					return errors.New("not yet")
-				}
-				return nil
-			})
+			w.daemonTraced(every(name, broken))
 			refused := w.tryBob()
 			if refused.status != 1 || refused.stdout != "" || !strings.Contains(refused.stderr, "input/output error") {
 				t.Errorf("add: exit status %d, stdout %q, stderr %q", refused.status, refused.stdout, refused.stderr)
@@ -101,18 +89,15 @@ func TestF26DiskErrors(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.ready()
-		for _, inject := range []string{"fsync:error=EIO", "renameat2:error=EIO"} {
+		for _, name := range []string{"fsync", "renameat2"} {
 			cmd := w.addCommand("bob", "bob", "--mfa-serial", w.user("bob").Devices[0].SerialNumber)
 			// The client, and the worker that it starts; the daemon runs already.
-			cmd.Args = append([]string{"strace", "-f", "-qq", "-o", filepath.Join(w.dir, "strace.out"), "-e", "inject=" + inject}, cmd.Args...)
-			cmd.Args[7] = cmd.Path
-			cmd.Path = w.command("strace").Path
-			refused := w.finish(cmd)
+			refused, _ := w.startTraced(cmd, testtracer.Options{Below: []string{w.home}, Children: true, Strike: every(name, broken)}).wait()
 			if refused.status != 5 || !strings.Contains(refused.stderr, "input/output error") {
-				t.Errorf("%s: exit status %d, stderr %q", inject, refused.status, refused.stderr)
+				t.Errorf("%s: exit status %d, stderr %q", name, refused.status, refused.stderr)
 			}
 			if got := w.keys(); len(got) != 1 || got["dev"] == "" {
-				t.Errorf("%s: after the refusal: %v", inject, got)
+				t.Errorf("%s: after the refusal: %v", name, got)
 			}
 		}
 		w.must(w.tryBob())
@@ -130,16 +115,10 @@ func TestF27CrashBeforeTheRename(t *testing.T) {
 	w.ready()
 	before := w.keys()
 	w.killDaemon()
-	dying := w.underStrace("renameat:signal=SIGKILL", "brokerd")
-	w.eventually("the daemon serves", func() error {
-		if w.daemonPID() == 0 {
-			return errors.New("not yet")
-		}
-		return nil
-	})
+	dying := w.daemonTraced(every("renameat", testtracer.Strike{Kill: testtracer.Before}))
 	w.must(w.tryBob())
-	if r := dying.wait(); r.status == 0 {
-		t.Error("the first daemon did not die")
+	if r, calls := dying.wait(); r.status != -1 || calls[len(calls)-1].Name != "renameat" {
+		t.Errorf("the first daemon did not die: status %d, calls %v", r.status, calls)
 	}
 	left := w.leftovers()
 	if len(left) == 0 {

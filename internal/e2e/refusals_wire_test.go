@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"credbroker/internal/testtracer"
 )
 
 // wire is what keeps a profile from being wired: in the profile, in the files,
@@ -64,7 +65,6 @@ func (s *scene) wireFiles() []cause {
 		return s.run("broker", "unwire", "dev")
 	}
 	dir := filepath.Dir(config)
-	var stop, stopped chan struct{}
 	return []cause{
 		{
 			name: "read-only folder (wire)", code: "read_only", keep: true, root: true, call: wire, again: again,
@@ -83,26 +83,20 @@ func (s *scene) wireFiles() []cause {
 		{
 			name: "the file keeps changing (wire)", code: "config_unwritable", keep: true, again: again,
 			call: func() result {
-				// The disk is slow, so that there is always somebody who writes meanwhile.
-				r := s.finish(s.command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:delay_exit=300000", filepath.Join(s.bin, "broker"), "wire", "dev"))
+				// Somebody writes it whenever the new file is on the disk.
+				n := 0
+				r, _ := s.startTraced(s.command("broker", "wire", "dev"), testtracer.Options{
+					Below: []string{dir}, Strike: func(c testtracer.Call) testtracer.Strike {
+						if n++; c.Name == "fsync" {
+							_ = os.WriteFile(config, fmt.Appendf(nil, "[profile dev]\n# %d\n", n), 0o600) // else wire succeeds
+						}
+						return testtracer.Strike{}
+					},
+				}).wait()
 				r.line = "broker wire dev"
 				return r
 			},
-			do: func() {
-				stop, stopped = make(chan struct{}), make(chan struct{})
-				go func() {
-					defer close(stopped)
-					for n := 0; ; n++ {
-						select {
-						case <-stop:
-							return
-						case <-time.After(time.Millisecond):
-							_ = os.WriteFile(config, fmt.Appendf(nil, "[profile dev]\n# %d\n", n), 0o600) // the cause ends with a whole file
-						}
-					}
-				}()
-			},
-			undo: func() { close(stop); <-stopped; s.awsConfig("[profile dev]\nregion = eu-west-1\n") },
+			undo: func() { s.awsConfig("[profile dev]\nregion = eu-west-1\n") },
 		},
 		{
 			name: "not the files of brokerd (wire)", code: "refused", keep: true, again: again,

@@ -5,7 +5,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -141,27 +140,10 @@ func (s *surgery) learn() {
 // AWS files, and on the lock of edits.
 func (s *surgery) struck(reads bool, strike func(testtracer.Call) testtracer.Strike) (result, []testtracer.Call) {
 	s.t.Helper()
-	cmd := s.world.command("broker", s.command...)
-	// The signals of Go's runtime would cut a getdents64 short now and then.
-	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	run, err := testtracer.Start(cmd, testtracer.Options{
+	return s.startTraced(s.world.command("broker", s.command...), testtracer.Options{
 		Below: []string{filepath.Join(s.home, ".aws"), filepath.Join(s.home, "dots"), filepath.Join(s.home, ".local/state/broker/edit.lock")},
 		Reads: reads, Strike: strike,
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	end, err := run.Wait()
-	if err != nil {
-		s.t.Fatalf("%v: %v", cmd.Args, err)
-	}
-	status := end.Status.ExitStatus()
-	if end.Status.Signaled() && end.Status.Signal() != syscall.SIGKILL {
-		s.t.Errorf("%v ended by %v", cmd.Args, end.Status.Signal())
-	}
-	return result{strings.Join(cmd.Args, " "), stdout.String(), stderr.String(), status}, end.Calls
+	}).wait()
 }
 
 // passing matches what is another at each run: the ends of temporary names, and

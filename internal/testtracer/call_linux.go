@@ -21,6 +21,7 @@ type Call struct {
 	Files   []string // what it is about: one path, or the old and the new one
 	Changes bool     // it changes something, unless it fails
 	Process int      // that makes it
+	Data    []byte   // what it writes, if Options ask for that; nil where it copies from a file
 }
 
 // String returns the call as one word and paths.
@@ -33,7 +34,14 @@ type shape struct {
 	files   []file
 	flags   *int // the argument with those of open(2), which say whether it changes anything
 	how     *int // the argument that is the address of such flags
+	writes  int  // what its second and third argument are
 }
+
+// Arguments of a call that writes: address and length, or those of a list of both.
+const (
+	buffer = iota + 1
+	vector
+)
 
 // file is where a call has one of its files: as a path, relative to a directory
 // or not, or as a descriptor.
@@ -55,11 +63,11 @@ var calls = map[uint64]shape{
 	unix.SYS_OPENAT:  {name: "openat", files: []file{pathAt(0)}, flags: at(2)},
 	unix.SYS_OPENAT2: {name: "openat2", files: []file{pathAt(0)}, how: at(2)},
 
-	unix.SYS_WRITE:           {name: "write", changes: true, files: []file{descriptor(0)}},
-	unix.SYS_PWRITE64:        {name: "pwrite64", changes: true, files: []file{descriptor(0)}},
-	unix.SYS_WRITEV:          {name: "writev", changes: true, files: []file{descriptor(0)}},
-	unix.SYS_PWRITEV:         {name: "pwritev", changes: true, files: []file{descriptor(0)}},
-	unix.SYS_PWRITEV2:        {name: "pwritev2", changes: true, files: []file{descriptor(0)}},
+	unix.SYS_WRITE:           {name: "write", changes: true, files: []file{descriptor(0)}, writes: buffer},
+	unix.SYS_PWRITE64:        {name: "pwrite64", changes: true, files: []file{descriptor(0)}, writes: buffer},
+	unix.SYS_WRITEV:          {name: "writev", changes: true, files: []file{descriptor(0)}, writes: vector},
+	unix.SYS_PWRITEV:         {name: "pwritev", changes: true, files: []file{descriptor(0)}, writes: vector},
+	unix.SYS_PWRITEV2:        {name: "pwritev2", changes: true, files: []file{descriptor(0)}, writes: vector},
 	unix.SYS_SENDFILE:        {name: "sendfile", changes: true, files: []file{descriptor(0)}},
 	unix.SYS_COPY_FILE_RANGE: {name: "copy_file_range", changes: true, files: []file{descriptor(2)}},
 	unix.SYS_SPLICE:          {name: "splice", changes: true, files: []file{descriptor(2)}},
@@ -137,7 +145,28 @@ func (t *tracer) look(id int, number uint64, args [6]uint64) (*Call, error) {
 	if !ours {
 		return nil, nil //nolint:nilnil // as above
 	}
-	return call, nil
+	if t.Data {
+		call.Data, err = s.data(id, args)
+	}
+	return call, err
+}
+
+// data returns what a call writes.
+func (s shape) data(id int, args [6]uint64) ([]byte, error) {
+	switch s.writes {
+	case buffer:
+		return memory(id, args[1], args[2])
+	case vector: // of struct iovec, see readv(2)
+		list, err := memory(id, args[1], 16*args[2])
+		var data []byte
+		for ; len(list) > 0 && err == nil; list = list[16:] {
+			var piece []byte
+			piece, err = memory(id, binary.NativeEndian.Uint64(list), binary.NativeEndian.Uint64(list[8:]))
+			data = append(data, piece...)
+		}
+		return data, err
+	}
+	return nil, nil
 }
 
 // alters reports whether a call changes anything. To open a file for writing
@@ -179,6 +208,6 @@ func (f file) of(id int, args [6]uint64) (string, error) {
 // below reports whether a path is one of those that count.
 func (t *tracer) below(path string) bool {
 	return slices.ContainsFunc(t.Below, func(dir string) bool {
-		return path == dir || strings.HasPrefix(path, dir+"/")
+		return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 	})
 }

@@ -64,6 +64,16 @@ func text(id int, address uint64) (string, error) {
 	return "", errors.New("read a path of the program: it does not end")
 }
 
+// memory returns what the program has in some of its memory.
+func memory(id int, address, length uint64) ([]byte, error) {
+	data := make([]byte, min(length, 1<<24))
+	n, err := unix.PtracePeekData(id, uintptr(address), data)
+	if err != nil {
+		return nil, fmt.Errorf("read what the program writes: %w", err)
+	}
+	return data[:n], nil
+}
+
 // link returns where a link below /proc leads, empty if nowhere.
 func link(id int, name string) string {
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/%s", id, name))

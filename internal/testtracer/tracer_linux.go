@@ -21,6 +21,7 @@ type Options struct {
 	Below    []string // calls on files in these directories count, and on them; absolute, without links
 	Reads    bool     // also those that change nothing: open, read, close, stat…
 	Children bool     // also those of the programs that it starts
+	Data     bool     // a Call says what it writes
 
 	// Strike is asked at the beginning of each call that counts. It may take its
 	// time: meanwhile the program waits. It is called by one goroutine, which is

@@ -27,7 +27,7 @@ const asProgram = "TESTTRACER_PROGRAM"
 
 // traced are the programs, by name.
 var traced = map[string]func(dir string) error{
-	"wander": wander, "parent": parent, "locker": locker, "hidden": hidden,
+	"wander": wander, "parent": parent, "locker": locker, "hidden": hidden, "writer": writer,
 }
 
 func TestMain(m *testing.M) {
@@ -96,6 +96,22 @@ func hidden(dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "f"), []byte("text"), 0o600)
+}
+
+// writer writes in several ways.
+func writer(dir string) error {
+	f, err := os.Create(filepath.Join(dir, "f"))
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString("one"); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt([]byte("two"), 3); err != nil {
+		return err
+	}
+	_, err = unix.Writev(int(f.Fd()), [][]byte{[]byte("three"), []byte(" and "), []byte("four")})
+	return err
 }
 
 // program returns a traced program in a new directory.
@@ -299,6 +315,21 @@ func TestRestartedCallCountsOnce(t *testing.T) {
 	}
 	if got, want := described(result.Calls, dir), []string{"flock lock", "mkdirat locked"}; result.Status != 0 || !slices.Equal(got, want) {
 		t.Errorf("status %#x, calls %q, want %q", result.Status, got, want)
+	}
+}
+
+// TestData: a call says what it writes, from one buffer or from several.
+func TestData(t *testing.T) {
+	cmd, dir := program(t, "writer")
+	r := run(t, cmd, Options{Below: []string{"/"}, Data: true})
+	var got []string
+	for _, c := range r.Calls {
+		if c.Files[0] == filepath.Join(dir, "f") && c.Data != nil {
+			got = append(got, c.Name+" "+string(c.Data))
+		}
+	}
+	if want := []string{"write one", "pwrite64 two", "writev three and four"}; r.Status != 0 || !slices.Equal(got, want) {
+		t.Errorf("status %#x, calls %q, want %q", r.Status, got, want)
 	}
 }
 
