@@ -11,6 +11,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -42,6 +43,12 @@ var numbered = regexp.MustCompile(`^Test[PF][0-9]{2}`)
 var errGate = errors.New("gate: not passed")
 
 func main() {
+	guarded := flag.Bool("guarded", false, "print the packages that owe coverage, and end")
+	flag.Parse()
+	if *guarded {
+		fmt.Println(strings.Join(slices.Sorted(maps.Keys(floors)), "\n"))
+		return
+	}
 	strict := os.Getenv("CI") == "true" || os.Getuid() == 0
 	if err := run(os.Stdin, os.Stdout, strict); err != nil {
 		fmt.Fprintln(os.Stderr, err)
