@@ -3,7 +3,6 @@
 package broker
 
 import (
-	"encoding/json"
 	"os"
 	"slices"
 	"strings"
@@ -14,25 +13,10 @@ import (
 	"credbroker/internal/ipc"
 )
 
-// create makes a key, and gives a code to whoever asks.
+// create makes a key.
 func (r *rig) create(p ipc.CreateParams) (ipc.Rotation, error) {
 	r.t.Helper()
-	c := r.start(ipc.OpCreate, p, ipc.AskTerminal)
-	for {
-		select {
-		case q := <-c.prompts:
-			c.answers <- r.aws.code(q.SerialNumber, 0)
-		case <-c.events:
-		case <-c.done:
-			var made ipc.Rotation
-			if c.err == nil {
-				if err := json.Unmarshal(c.result, &made); err != nil {
-					r.t.Fatal(err)
-				}
-			}
-			return made, c.err
-		}
-	}
+	return withCodes[ipc.Rotation](r, ipc.OpCreate, p)
 }
 
 // unmade fails the test unless all is as it was before a creation.

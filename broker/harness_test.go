@@ -541,6 +541,27 @@ func do[T any](r *rig, op string, params any) T {
 	return v
 }
 
+// withCodes runs an operation, and gives a code to whoever asks.
+func withCodes[T any](r *rig, op string, params any) (T, error) {
+	r.t.Helper()
+	c := r.start(op, params, ipc.AskTerminal)
+	for {
+		select {
+		case q := <-c.prompts:
+			c.answers <- r.aws.code(q.SerialNumber, 0)
+		case <-c.events:
+		case <-c.done:
+			var v T
+			if c.err == nil {
+				if err := json.Unmarshal(c.result, &v); err != nil {
+					r.t.Fatalf("%s: %v", op, err)
+				}
+			}
+			return v, c.err
+		}
+	}
+}
+
 // refused runs an operation that must not work and returns its error.
 func refused(r *rig, op string, params any) *ipc.Error {
 	r.t.Helper()

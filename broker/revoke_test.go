@@ -50,27 +50,13 @@ func (f *fakeAWS) Quarantines(ctx context.Context, p ipc.IAMParams) ([]string, e
 	return f.policy.quarantine, nil
 }
 
-// revoke runs the operation and gives a code to whoever asks.
+// revoke runs the operation.
 func (r *rig) revoke(p ipc.RevokeParams) (ipc.Revoked, error) {
 	r.t.Helper()
-	c := r.start(ipc.OpRevoke, p, ipc.AskTerminal)
-	for {
-		select {
-		case q := <-c.prompts:
-			c.answers <- r.aws.code(q.SerialNumber, 0)
-		case <-c.done:
-			var out ipc.Revoked
-			if c.err == nil {
-				if err := json.Unmarshal(c.result, &out); err != nil {
-					r.t.Fatal(err)
-				}
-			}
-			return out, c.err
-		}
-	}
+	return withCodes[ipc.Revoked](r, ipc.OpRevoke, p)
 }
 
-// revoked is revoke of what must work, of one key.
+// revokedKey is revoke of what must work, of one key.
 func (r *rig) revokedKey(p ipc.RevokeParams) ipc.RevokedKey {
 	r.t.Helper()
 	out, err := r.revoke(p)
@@ -192,11 +178,7 @@ func TestRevokeDeny(t *testing.T) {
 
 // TestRevokeWithoutMFA: the key signs itself, and its own end last.
 func TestRevokeWithoutMFA(t *testing.T) {
-	bubble(t, func(t *testing.T) *rig {
-		r := aged(t)
-		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
-		return r
-	}, func(t *testing.T, r *rig) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
 		r.helper("dev").document(t)
 		mark := r.aws.mark()
 		got := r.revokedKey(ipc.RevokeParams{Profile: "dev", DenySessions: true})

@@ -37,11 +37,7 @@ func TestF32RotationByTheClockOfAWS(t *testing.T) {
 // TestF32ClockSetAheadKeepsTheOldKey: the day for second thoughts is one of
 // AWS's, whatever somebody makes of this machine's clock meanwhile.
 func TestF32ClockSetAheadKeepsTheOldKey(t *testing.T) {
-	bubble(t, func(t *testing.T) *rig {
-		r := aged(t)
-		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
-		return r
-	}, func(t *testing.T, r *rig) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
 		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
 			t.Fatal(err)
 		}
@@ -64,11 +60,7 @@ func TestF32ClockSetAheadKeepsTheOldKey(t *testing.T) {
 // TestF32RestartKnowsTheClockOfAWS: a daemon that takes a rotation up asks what
 // time it is before it waits for one.
 func TestF32RestartKnowsTheClockOfAWS(t *testing.T) {
-	bubble(t, func(t *testing.T) *rig {
-		r := aged(t)
-		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
-		return r
-	}, func(t *testing.T, r *rig) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
 		r.aws.skew.Store(int64(12 * time.Hour))
 		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
 			t.Fatal(err)
@@ -142,11 +134,7 @@ func TestJournalUnreadable(t *testing.T) {
 // TestIndexRebuiltDuringARotation: whichever of the two keys it names after
 // that, the one that is to stay does in the end.
 func TestIndexRebuiltDuringARotation(t *testing.T) {
-	bubble(t, func(t *testing.T) *rig {
-		r := aged(t)
-		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
-		return r
-	}, func(t *testing.T, r *rig) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
 		rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
 		if err != nil {
 			t.Fatal(err)

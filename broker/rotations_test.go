@@ -4,7 +4,6 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -146,25 +145,18 @@ func aged(t *testing.T) *rig {
 	return r
 }
 
-// rotate begins a rotation, or sends it on, and gives a code to whoever asks.
+// agedWithoutMFA is aged, with a key that was stored with --no-mfa.
+func agedWithoutMFA(t *testing.T) *rig {
+	t.Helper()
+	r := aged(t)
+	r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
+	return r
+}
+
+// rotate begins a rotation, or sends it on.
 func (r *rig) rotate(p ipc.RotateParams) (ipc.Rotation, error) {
 	r.t.Helper()
-	c := r.start(ipc.OpRotate, p, ipc.AskTerminal)
-	for {
-		select {
-		case q := <-c.prompts:
-			c.answers <- r.aws.code(q.SerialNumber, 0)
-		case <-c.events:
-		case <-c.done:
-			var rot ipc.Rotation
-			if c.err == nil {
-				if err := json.Unmarshal(c.result, &rot); err != nil {
-					r.t.Fatal(err)
-				}
-			}
-			return rot, c.err
-		}
-	}
+	return withCodes[ipc.Rotation](r, ipc.OpRotate, p)
 }
 
 // TestRotate: one code for the whole of it, the credentials go on without
@@ -262,11 +254,7 @@ func TestRotationGuardsItsKey(t *testing.T) {
 // TestRotateWithoutMFA: the key signs itself, since no session without a code
 // may call IAM.
 func TestRotateWithoutMFA(t *testing.T) {
-	bubble(t, func(t *testing.T) *rig {
-		r := aged(t)
-		r.add("dev", annKey, ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true})
-		return r
-	}, func(t *testing.T, r *rig) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
 		rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
 		if err != nil || rot.State != "disabled" || slices.Contains(r.aws.iamSigned(), true) {
 			t.Errorf("%+v, %v, %v", rot, err, r.aws.iamSigned())

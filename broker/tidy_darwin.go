@@ -29,7 +29,7 @@ func listProcesses(_ string, uid int) ([]process, error) {
 			environ = nil
 		}
 		list = append(list, process{
-			pid: int(p.P_pid), session: session, start: uint64(began.UnixMicro()), //nolint:gosec // after 1970
+			pid: int(p.P_pid), session: session, start: uint64(began.UnixMicro()), // after 1970
 			environ: append([]byte{}, environ...),
 		})
 	}

@@ -16,23 +16,17 @@ func (w *worker) Seal(ctx context.Context, p ipc.SealParams) error {
 
 // CreateKey implements broker.Worker.
 func (w *worker) CreateKey(ctx context.Context, p ipc.CreateKeyParams) (ipc.CreatedKey, error) {
-	var made ipc.CreatedKey
-	err := w.decode(ctx, ipc.OpCreateKey, p.Store, p, &made)
-	return made, err
+	return answer[ipc.CreatedKey](ctx, w, ipc.OpCreateKey, p.Store, p)
 }
 
 // SealedKey implements broker.Worker. It needs no store.
 func (w *worker) SealedKey(ctx context.Context, p ipc.SealedKeyParams) (ipc.SealedKey, error) {
-	var key ipc.SealedKey
-	err := w.decode(ctx, ipc.OpSealedKey, ipc.Store{Backend: "file"}, p, &key)
-	return key, err
+	return answer[ipc.SealedKey](ctx, w, ipc.OpSealedKey, ipc.Store{Backend: "file"}, p)
 }
 
 // StoreKey implements broker.Worker.
 func (w *worker) StoreKey(ctx context.Context, p ipc.StoreKeyParams) (ipc.StoredKey, error) {
-	var stored ipc.StoredKey
-	err := w.decode(ctx, ipc.OpStoreKey, p.Store, p, &stored)
-	return stored, err
+	return answer[ipc.StoredKey](ctx, w, ipc.OpStoreKey, p.Store, p)
 }
 
 // VerifyKey implements broker.Worker.
@@ -43,23 +37,17 @@ func (w *worker) VerifyKey(ctx context.Context, p ipc.VerifyKeyParams) error {
 
 // ListKeys implements broker.Worker.
 func (w *worker) ListKeys(ctx context.Context, p ipc.IAMParams) (ipc.KeyStates, error) {
-	var keys ipc.KeyStates
-	err := w.decode(ctx, ipc.OpListKeys, p.Store, p, &keys)
-	return keys, err
+	return answer[ipc.KeyStates](ctx, w, ipc.OpListKeys, p.Store, p)
 }
 
 // ServicesUsed implements broker.Worker.
 func (w *worker) ServicesUsed(ctx context.Context, p ipc.ServicesUsedParams) (ipc.ServicesUsed, error) {
-	var used ipc.ServicesUsed
-	err := w.decode(ctx, ipc.OpServicesUsed, p.Store, p, &used)
-	return used, err
+	return answer[ipc.ServicesUsed](ctx, w, ipc.OpServicesUsed, p.Store, p)
 }
 
 // Strays implements broker.Worker.
 func (w *worker) Strays(ctx context.Context, p ipc.StraysParams) (ipc.Strays, error) {
-	var found ipc.Strays
-	err := w.decode(ctx, ipc.OpStrays, p.Store, p, &found)
-	return found, err
+	return answer[ipc.Strays](ctx, w, ipc.OpStrays, p.Store, p)
 }
 
 // SetKeyStatus implements broker.Worker.

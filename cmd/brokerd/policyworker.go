@@ -22,7 +22,6 @@ func (w *worker) AllowSessions(ctx context.Context, p ipc.IAMParams) error {
 
 // Quarantines implements broker.Worker.
 func (w *worker) Quarantines(ctx context.Context, p ipc.IAMParams) ([]string, error) {
-	var found ipc.Quarantines
-	err := w.decode(ctx, ipc.OpListQuarantines, p.Store, p, &found)
+	found, err := answer[ipc.Quarantines](ctx, w, ipc.OpListQuarantines, p.Store, p)
 	return found.Policies, err
 }

@@ -77,16 +77,12 @@ func (w *worker) SessionToken(ctx context.Context, p ipc.SessionTokenParams) (cr
 
 // CallerIdentity implements broker.Worker.
 func (w *worker) CallerIdentity(ctx context.Context, p ipc.ItemParams) (ipc.Identity, error) {
-	var id ipc.Identity
-	err := w.decode(ctx, ipc.OpCallerIdentity, p.Store, p, &id)
-	return id, err
+	return answer[ipc.Identity](ctx, w, ipc.OpCallerIdentity, p.Store, p)
 }
 
 // ListMFADevices implements broker.Worker.
 func (w *worker) ListMFADevices(ctx context.Context, p ipc.ItemParams) (ipc.MFADevices, error) {
-	var devices ipc.MFADevices
-	err := w.decode(ctx, ipc.OpListMFADevices, p.Store, p, &devices)
-	return devices, err
+	return answer[ipc.MFADevices](ctx, w, ipc.OpListMFADevices, p.Store, p)
 }
 
 // Delete implements broker.Worker.
@@ -95,15 +91,17 @@ func (w *worker) Delete(ctx context.Context, p ipc.ItemParams) error {
 	return err
 }
 
-func (w *worker) decode(ctx context.Context, op string, store ipc.Store, params, result any) error {
+// answer runs an operation and reads what the worker says.
+func answer[T any](ctx context.Context, w *worker, op string, store ipc.Store, params any) (T, error) {
+	var said T
 	raw, err := w.run(ctx, op, store, params)
 	if err != nil {
-		return err
+		return said, err
 	}
-	if err := json.Unmarshal(raw, result); err != nil {
-		return &ipc.Error{Code: ipc.CodeInternal, Message: fmt.Sprintf("the vault worker's answer to %s cannot be read", op)}
+	if err := json.Unmarshal(raw, &said); err != nil {
+		return said, &ipc.Error{Code: ipc.CodeInternal, Message: fmt.Sprintf("the vault worker's answer to %s cannot be read", op)}
 	}
-	return nil
+	return said, nil
 }
 
 func (w *worker) run(ctx context.Context, op string, store ipc.Store, params any) (json.RawMessage, error) {

@@ -82,7 +82,7 @@ func writeNew(path string, data []byte, perm fs.FileMode) (err error) {
 // for others this user alone, else whoever the directory lets.
 func attributes(perm fs.FileMode) (*windows.SecurityAttributes, error) {
 	if perm&0o077 != 0 {
-		return nil, nil //nolint:nilnil // no attributes are the directory's
+		return nil, nil // no attributes are the directory's
 	}
 	return Private()
 }

@@ -234,14 +234,13 @@ func TestP29ImportedSecretStaysInTheWorker(t *testing.T) {
 		}
 	}
 	w.must(client.wait())
-	v.look(w, canary)
-	v.stop()
-	if seen = append(seen, v.found...); len(seen) > 0 {
+	v.sawNothing(1) // how many scans there are, the load of the machine decides
+	if len(seen) > 0 {
 		slices.Sort(seen)
-		t.Errorf("the secret was seen:\n%s", strings.Join(slices.Compact(seen), "\n"))
+		t.Errorf("the secret was seen in the client:\n%s", strings.Join(slices.Compact(seen), "\n"))
 	}
-	if proofs == 0 || v.scans == 0 { // how many there are, the load of the machine decides
-		t.Errorf("%d scans of the client, %d of the daemon; the passphrase, which the client has, was found %d times", scans, v.scans, proofs)
+	if proofs == 0 {
+		t.Errorf("%d scans of the client did not find the passphrase, which it has", scans)
 	}
 	files := canary.scanFiles(t, begin, w.dir, os.TempDir())
 	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "/sandbox.json") })

@@ -50,6 +50,13 @@ func newNeedle(secret string) needle {
 	return n
 }
 
+// add has n find another secret, too.
+func (n needle) add(whose string, other needle) {
+	for form, bytesOf := range other {
+		n[whose+", "+form] = bytesOf
+	}
+}
+
 // utf16Bytes returns what the text has in common in both byte orders: from the
 // first character to the last, without the zero before or behind. A needle that
 // began with a zero would make each scan of an empty heap take half a minute.

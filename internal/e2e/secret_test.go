@@ -19,6 +19,8 @@ import (
 // and again, until stop is called; it returns what it found and how often it
 // looked into a living daemon.
 type watch struct {
+	w     *world
+	n     needle
 	stop  func()
 	mu    sync.Mutex
 	found []string
@@ -28,7 +30,7 @@ type watch struct {
 func (w *world) watchFor(n needle) *watch {
 	done := make(chan struct{})
 	var group sync.WaitGroup
-	v := &watch{}
+	v := &watch{w: w, n: n}
 	v.stop = sync.OnceFunc(func() { close(done); group.Wait() })
 	group.Go(func() {
 		for {
@@ -36,7 +38,7 @@ func (w *world) watchFor(n needle) *watch {
 			case <-done:
 				return
 			default:
-				v.look(w, n)
+				v.look()
 			}
 		}
 	})
@@ -44,10 +46,10 @@ func (w *world) watchFor(n needle) *watch {
 	return v
 }
 
-func (v *watch) look(w *world, n needle) {
-	found := n.scanCommandLines()
-	if pid := w.daemonPID(); pid != 0 {
-		in, err := n.scanMemory(pid)
+func (v *watch) look() {
+	found := v.n.scanCommandLines()
+	if pid := v.w.daemonPID(); pid != 0 {
+		in, err := v.n.scanMemory(pid)
 		found = append(found, in...)
 		if err == nil {
 			v.mu.Lock()
@@ -64,6 +66,31 @@ func (v *watch) look(w *world, n needle) {
 	}
 }
 
+// sawNothing ends the watch, with everything still in place, and fails the test
+// if it found anything, or looked less often than that into a living daemon.
+func (v *watch) sawNothing(least int) {
+	v.w.t.Helper()
+	v.look()
+	v.stop()
+	if len(v.found) > 0 {
+		slices.Sort(v.found)
+		v.w.t.Errorf("it was seen:\n%s", strings.Join(slices.Compact(v.found), "\n"))
+	}
+	if v.scans < least {
+		v.w.t.Errorf("only %d scans of a living daemon", v.scans)
+	}
+}
+
+// secrets are the long-lived secrets of users.
+func (w *world) secrets(names ...string) needle {
+	w.t.Helper()
+	all := needle{}
+	for _, name := range names {
+		all.add(name+"'s", newNeedle(w.user(name).AccessKeys[0].SecretAccessKey))
+	}
+	return all
+}
+
 // TestP29LongLivedSecretNeverEntersTheDaemon: 50 mints, adds and removes while
 // the daemon, every command line and every file are scanned.
 func TestP29LongLivedSecretNeverEntersTheDaemon(t *testing.T) {
@@ -72,29 +99,16 @@ func TestP29LongLivedSecretNeverEntersTheDaemon(t *testing.T) {
 	begin := time.Now().Add(-time.Second)
 	w := newWorld(t)
 	w.ready()
-	canary := newNeedle(w.user("ann").AccessKeys[0].SecretAccessKey)
-	// eve's key is the one that comes and goes, so that each time is a mint.
-	for form, bytesOf := range newNeedle(w.user("eve").AccessKeys[0].SecretAccessKey) {
-		canary["eve's, "+form] = bytesOf
-	}
+	canary := w.secrets("ann", "eve")
 	w.prime("dev")
 	v := w.watchFor(canary)
-	for range 50 {
+	for range 50 { // eve's key comes and goes, so that each time is a mint
 		w.add("again", "eve", "--no-mfa")
 		w.credentials("again")
 		w.must(w.run("broker", "remove", "again", "--yes"))
 	}
 	temporary := w.credentials("dev")
-	v.look(w, canary) // once more, with everything still in place
-	v.stop()
-
-	if len(v.found) > 0 {
-		slices.Sort(v.found)
-		t.Errorf("the long-lived secret was seen:\n%s", strings.Join(slices.Compact(v.found), "\n"))
-	}
-	if v.scans < 10 {
-		t.Errorf("only %d scans of a living daemon", v.scans)
-	}
+	v.sawNothing(10)
 	if calls := w.log("GetSessionToken"); len(calls) < 51 {
 		t.Errorf("%d GetSessionToken calls, want 51", len(calls))
 	}

@@ -77,7 +77,7 @@ func (c *Client) Converse(ctx context.Context, req Request, s Surface) (json.Raw
 		if !errors.Is(err, &Error{Code: CodeBusy}) || patience <= 0 {
 			return answer, err
 		}
-		pause := wait/2 + rand.N(wait/2) //nolint:gosec // spreads the callers, hides nothing
+		pause := wait/2 + rand.N(wait/2) // spreads the callers, hides nothing
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

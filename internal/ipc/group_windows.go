@@ -69,7 +69,7 @@ func enter(job windows.Handle, cmd *exec.Cmd) error {
 	if err := errors.Join(herr, err); err != nil {
 		return err
 	}
-	return resume(uint32(cmd.Process.Pid)) //nolint:gosec // a pid of Windows has 32 bits
+	return resume(uint32(cmd.Process.Pid)) // a pid of Windows has 32 bits
 }
 
 // resume lets the one thread of a process run that was started suspended. The

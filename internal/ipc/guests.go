@@ -40,7 +40,7 @@ func Calls() int {
 	if files == 0 {
 		return maxCalls
 	}
-	return int(min(max(files/32, 2), maxCalls)) //nolint:gosec // at most 16
+	return int(min(max(files/32, 2), maxCalls)) // at most 16
 }
 
 // capacity returns how many conversations there may be: each has two file
@@ -51,7 +51,7 @@ func (l *Listener) capacity() int {
 		limit = l.o.MaxConversations
 	}
 	if files := openFiles(); files > 0 {
-		limit = min(limit, (int(files)-filesKept-callKept*Calls())/2) //nolint:gosec // openFiles is below 1<<20
+		limit = min(limit, (int(files)-filesKept-callKept*Calls())/2) // openFiles is below 1<<20
 	}
 	return max(limit, 1)
 }

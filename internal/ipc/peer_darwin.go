@@ -62,7 +62,7 @@ func startTime(pid int) (uint64, error) {
 		return 0, errExited // and the number may be another's by now
 	}
 	began := info.Proc.P_starttime
-	return uint64(time.Unix(began.Sec, int64(began.Usec)*int64(time.Microsecond)).UnixMicro()), nil //nolint:gosec // after 1970
+	return uint64(time.Unix(began.Sec, int64(began.Usec)*int64(time.Microsecond)).UnixMicro()), nil // after 1970
 }
 
 // Alive reports whether the process has not exited. It is false for a Peer

@@ -115,7 +115,7 @@ func (p Peer) kill() error {
 	if p.process == nil {
 		return errors.New("it has exited")
 	}
-	handle, err := windows.OpenProcess(windows.PROCESS_TERMINATE, false, uint32(p.PID)) //nolint:gosec // a pid of Windows has 32 bits
+	handle, err := windows.OpenProcess(windows.PROCESS_TERMINATE, false, uint32(p.PID)) // a pid of Windows has 32 bits
 	if err != nil {
 		return err
 	}

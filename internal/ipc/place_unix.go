@@ -30,7 +30,7 @@ type place struct {
 type inode struct{ dev, ino uint64 }
 
 func inodeOf(st *unix.Stat_t) inode {
-	return inode{dev: uint64(st.Dev), ino: st.Ino} //nolint:unconvert // Dev is 32 bits wide on other systems
+	return inode{dev: uint64(st.Dev), ino: st.Ino} // Dev is 32 bits wide on other systems
 }
 
 // takePlace locks and binds. The lock comes first: what is at the socket path

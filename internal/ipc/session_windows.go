@@ -16,7 +16,7 @@ import (
 // a restart; times are not.
 func LoginSession() (number int, start uint64, err error) {
 	var id uint32
-	if err := windows.ProcessIdToSessionId(uint32(os.Getpid()), &id); err != nil { //nolint:gosec // a pid of Windows has 32 bits
+	if err := windows.ProcessIdToSessionId(uint32(os.Getpid()), &id); err != nil { // a pid of Windows has 32 bits
 		return 0, 0, fmt.Errorf("find the login session: %w", err)
 	}
 	sessions, err := LoginSessions()
@@ -37,7 +37,7 @@ func LoginSessions() (map[int]uint64, error) {
 	sessions := map[int]uint64{}
 	for offset := uint32(0); ; {
 		p := (*windows.SYSTEM_PROCESS_INFORMATION)(unsafe.Pointer(&list[offset]))
-		id, began := int(p.SessionID), uint64(p.CreateTime) //nolint:gosec // after 1601
+		id, began := int(p.SessionID), uint64(p.CreateTime) // after 1601
 		first, known := sessions[id]
 		if !known || began < first {
 			sessions[id] = began

@@ -27,7 +27,7 @@ func (w WorkerCommand) Start(ctx context.Context, op string, params any, args ..
 		return &Error{Code: CodeInternal, Message: fmt.Sprintf("start worker for %s: %v", op, err), cause: err}
 	}
 	defer clear(request)
-	cmd := exec.Command(w.Path, args...) //nolint:noctx // it is to outlive every context
+	cmd := exec.Command(w.Path, args...) // it is to outlive every context
 	cmd.Env, cmd.Dir = w.Env, "/"
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would hand ours on

@@ -125,7 +125,7 @@ func (t *tracer) look(id int, number uint64, args [6]uint64) (*Call, error) {
 	s, known := calls[number]
 	if !known {
 		if s, known = oldCalls[number]; !known {
-			return nil, nil //nolint:nilnil // no call is none
+			return nil, nil // no call is none
 		}
 	}
 	changes, err := s.alters(id, args)
@@ -143,7 +143,7 @@ func (t *tracer) look(id int, number uint64, args [6]uint64) (*Call, error) {
 		call.Files = append(call.Files, path)
 	}
 	if !ours {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil // as above
 	}
 	if t.Data {
 		call.Data, err = s.data(id, args)

@@ -84,5 +84,5 @@ func links(info fs.FileInfo) uint64 {
 	if !ok {
 		return 0
 	}
-	return uint64(stat.Nlink) //nolint:unconvert // its type differs between platforms
+	return uint64(stat.Nlink) // its type differs between platforms
 }
