@@ -271,15 +271,10 @@ func TestF03StoppedWhileIAMAnswers(t *testing.T) {
 		r.set("delay.CreateAccessKey=1s")
 		rotating := r.start("broker", "rotate", racked)
 		r.awaitFile("calls", "create-key")
-		r.eventually("the room for the secret is taken", func() error {
-			if room, err := filepath.Glob(filepath.Join(r.rotations(), "*.room")); err != nil || len(room) == 0 {
-				return fmt.Errorf("not yet, %v", err)
-			}
-			return nil
-		})
+		r.awaitInRotations(".sealed.room")
 		daemon := r.daemonPID()
 		r.signal(daemon, syscall.SIGTERM)
-		for _, pid := range r.vaults() {
+		for _, pid := range running(filepath.Join(r.bin, "vault")) {
 			if everybody {
 				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
 			}
@@ -301,16 +296,70 @@ func TestF03StoppedWhileIAMAnswers(t *testing.T) {
 	}
 }
 
-// vaults returns the workers of this rack that are at work, below our own.
-func (r *rack) vaults() (pids []int) {
+// running returns the processes of a program.
+func running(path string) (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, exe := range all {
-		if to, err := os.Readlink(exe); err == nil && to == filepath.Join(r.bin, "vault") {
-			var pid int
+		var pid int
+		if to, err := os.Readlink(exe); err == nil && to == path {
 			if _, err := fmt.Sscanf(exe, "/proc/%d/exe", &pid); err == nil {
 				pids = append(pids, pid)
 			}
 		}
 	}
 	return pids
+}
+
+// awaitInRotations waits for a file of this ending among those of rotations.
+func (w *world) awaitInRotations(ending string) {
+	w.t.Helper()
+	w.eventually("there is a "+ending, func() error {
+		if found, err := filepath.Glob(filepath.Join(w.rotations(), "*"+ending)); err != nil || len(found) == 0 {
+			return fmt.Errorf("not yet, %w", err)
+		}
+		return nil
+	})
+}
+
+// TestF04KilledWhileTheKeyringStores: a real keyring hangs with the new key in
+// its hands, and worker and daemon are killed. Whatever the keyring then makes of
+// it, the old key's item serves, and one key and one item are left in the end.
+func TestF04KilledWhileTheKeyringStores(t *testing.T) {
+	t.Parallel()
+	w, k := keyringWorld(t)
+	overwrite(t, w.configPath(), w.config()+"[rotation]\nverify_for = 0s\nkeep_disabled = 0s\n")
+	old := w.stored("dev")
+	w.set("delay.CreateAccessKey=1s")
+	rotating := w.start("broker", "rotate", "dev")
+	w.awaitInRotations(".sealed.room")
+	k.Freeze()
+	w.awaitInRotations(".sealed")
+	for _, pid := range running(filepath.Join(w.bin, "broker-vault")) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have given up
+	}
+	w.killDaemon()
+	k.Thaw()
+	rotating.wait()
+	w.credentials("dev")
+	w.awaitNoRotation()
+	fresh := w.stored("dev")
+	if keys := w.keysOf("ann"); len(keys) != 1 || keys[fresh] != "Active" || fresh == old {
+		t.Errorf("IAM has %v, the index %s, and had %s", keys, fresh, old)
+	}
+	w.credentials("dev")
+	if n := len(w.log("CreateAccessKey")); n != 1 {
+		t.Errorf("%d keys were made", n)
+	}
+	w.eventually("one item is left", func() error {
+		var ours []string
+		for _, label := range k.Labels() {
+			if strings.Contains(label, "broker.v1.") {
+				ours = append(ours, label)
+			}
+		}
+		if len(ours) != 1 {
+			return fmt.Errorf("the keyring has %v", ours)
+		}
+		return nil
+	})
 }

@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -206,4 +207,62 @@ func TestF34ProfilesThatShareAKey(t *testing.T) {
 	w.oneKeyLeft("in the end", racked, "tokyo")
 	w.must(w.run("broker", "remove", "tokyo", "--yes"))
 	w.oneKeyLeft("with one of them removed", racked)
+}
+
+// TestP24SwappedItems: the items of two keys change places in the vault, and the
+// old item is put in the place of the new one in the middle of a rotation. AWS is
+// asked nothing in the wrong name; the rotation stores the new key elsewhere.
+func TestP24SwappedItems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.alone("verify_for = 0s", "keep_disabled = 0s")
+	w.add("dev", "bob", "--no-mfa")
+	vault := filepath.Join(w.stateDir(), "vault")
+	ops, mine := w.itemOf(racked)
+	dev, other := w.itemOf("dev")
+	overwrite(t, filepath.Join(vault, ops), string(other))
+	overwrite(t, filepath.Join(vault, dev), string(mine))
+	before := len(w.log())
+	for _, profile := range []string{racked, "dev"} {
+		if r := w.run("broker", "credential-process", profile); r.status != 5 || r.stdout != "" || !strings.Contains(r.stderr, "is a copy of another item") {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", profile, r.status, r.stdout, r.stderr)
+		}
+	}
+	for _, e := range w.log()[before:] {
+		if e.AccessKeyID != "" {
+			t.Errorf("AWS was asked: %+v", e)
+		}
+	}
+	overwrite(t, filepath.Join(vault, ops), string(mine))
+	overwrite(t, filepath.Join(vault, dev), string(other))
+	w.credentials("dev")
+
+	w.set("propagation=12h")
+	w.start("broker", "rotate", racked)
+	rot := w.awaitRotation("propagation")
+	overwrite(t, filepath.Join(vault, w.newItem()), string(mine))
+	w.set("propagation=none")
+	w.awaitNoRotation()
+	if keys := w.keysOf("eve"); len(keys) != 1 || keys[rot.New] != "Active" || w.stored(racked) != rot.New {
+		t.Errorf("IAM has %v, the index %s; %s was made", keys, w.stored(racked), rot.New)
+	}
+	w.credentials(racked)
+}
+
+// newItem returns the item that the new key of the one rotation is to have.
+func (w *world) newItem() string {
+	w.t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.rotations(), "*.json"))
+	if err != nil || len(found) != 1 {
+		w.t.Fatalf("journals: %v, %v", found, err)
+	}
+	data, err := os.ReadFile(found[0])
+	var journal struct{ Places []struct{ NewItem string } }
+	if err == nil {
+		err = json.Unmarshal(data, &journal)
+	}
+	if err != nil || len(journal.Places) != 1 {
+		w.t.Fatalf("%s: %v", data, err)
+	}
+	return journal.Places[0].NewItem
 }
