@@ -244,6 +244,19 @@ func (a *app) nextAfterRevoke(say func(string, ...any), keys []ipc.RevokedKey, p
 		profile = "PROFILE"
 	}
 	say("next: make another key in the IAM console, then: broker add %s --replace; to take this back: broker revoke %s --undo", profile, which)
+	if !p.All {
+		say("next, without a file: broker remove %s, then, by a profile that may make keys: broker add %s --create --using PROFILE%s", profile, profile, userOf(keys, profile))
+	}
+}
+
+// userOf is the flag that says for which IAM user a key is made, if that is known.
+func userOf(keys []ipc.RevokedKey, profile string) string {
+	for _, k := range keys {
+		if k.UserName != "" && slices.Contains(k.Profiles, profile) {
+			return " --user " + k.UserName
+		}
+	}
+	return ""
 }
 
 // revokedText is one line on a key.
