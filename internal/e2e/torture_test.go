@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"credbroker/internal/testprograms"
 )
 
 // cut is where a rotation is cut short. The zero cut is nowhere.
@@ -105,13 +107,19 @@ func (r *rack) arm(b blow) {
 // disarm takes it back. One that is falling falls first.
 func (r *rack) disarm() {
 	r.t.Helper()
-	falling, err := disarm(r.bin)
+	worker, err := disarm(r.bin)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if falling {
-		r.eventually("the blow has fallen", func() error { _, err := os.Stat(filepath.Join(r.bin, "dealt")); return err })
+	if worker == 0 {
+		return
 	}
+	r.eventually("the blow has fallen", func() error {
+		if _, err := os.Stat(filepath.Join(r.bin, "dealt")); err != nil && testprograms.Alive(worker) { // a daemon that ends kills it
+			return err
+		}
+		return nil
+	})
 }
 
 // violence is the command for a word: see randomCut.

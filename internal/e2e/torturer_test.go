@@ -128,8 +128,14 @@ func takeBlow(dir, op string) (b blow, falls bool, err error) {
 			return err
 		}
 		all, err := os.ReadFile(calls.Name())
-		if falls = err == nil && strings.Count("\n"+string(all), "\n"+op+"\n") == b.Nth; falls {
-			err = os.WriteFile(filepath.Join(dir, "falling"), nil, 0o600)
+		count := 0
+		for line := range strings.Lines(string(all)) {
+			if line == op+"\n" {
+				count++
+			}
+		}
+		if falls = err == nil && count == b.Nth; falls {
+			err = os.WriteFile(filepath.Join(dir, "falling"), []byte(strconv.Itoa(os.Getpid())), 0o600)
 		}
 		return err
 	})
@@ -155,11 +161,21 @@ func arm(dir string, b blow) error {
 	})
 }
 
-// disarm takes the blow back, and reports whether it falls, or has fallen, all
-// the same.
-func disarm(dir string) (falls bool, err error) {
+// disarm takes the blow back, and returns the worker that deals it, or has
+// dealt it, all the same; 0 if there is none.
+func disarm(dir string) (worker int, err error) {
 	err = inLine(dir, func(*os.File) error { return os.WriteFile(filepath.Join(dir, "blow"), []byte("{}"), 0o600) })
-	return fileExists(filepath.Join(dir, "falling")), err
+	if err != nil {
+		return 0, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "falling"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err == nil {
+		worker, err = strconv.Atoi(string(data))
+	}
+	return worker, err
 }
 
 // inLine runs f while nobody else does.
