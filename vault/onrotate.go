@@ -6,25 +6,22 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"credbroker/internal/ipc"
 )
 
-// onRotateGrace is how long what on_rotate leaves behind may keep our end of its
-// output open.
+// onRotateGrace is how long what on_rotate leaves behind may keep its standard
+// input from being written.
 const onRotateGrace = time.Second
-
-// maxOnRotateWords is how much of what on_rotate says of its failure is shown.
-const maxOnRotateWords = 300
 
 // onRotate starts the user's program for a stored key. No shell looks at the
 // command. The program's environment says which key it is; the secret is on its
-// standard input, with a newline, and nowhere else.
+// standard input, with a newline, and nowhere else. What it prints goes nowhere:
+// it may be the secret in any form, whole or in pieces, that nobody can look for,
+// and the error stands in the journal, the log and what status shows.
 func (w *Worker) onRotate(ctx context.Context, p ipc.OnRotateParams) (any, error) {
 	if len(p.Command) == 0 || !filepath.IsAbs(p.Command[0]) {
 		return nil, &ipc.Error{Code: ipc.CodeUsage, Message: "run on_rotate: the program must be an absolute path"}
@@ -42,8 +39,7 @@ func (w *Worker) onRotate(ctx context.Context, p ipc.OnRotateParams) (any, error
 	secret := []byte(r.SecretAccessKey.Reveal() + "\n")
 	defer clear(secret)
 	cmd.Stdin = bytes.NewReader(secret)
-	said := firstWords{limit: maxOnRotateWords + len(secret)} // a secret at the end of what is shown is whole
-	cmd.Stdout, cmd.Stderr = io.Discard, &said
+	cmd.Stdout, cmd.Stderr = nil, nil // the null device
 	cmd.WaitDelay = onRotateGrace
 	wait, err := ipc.StartGroup(cmd) // a script leaves no child behind
 	if err == nil {
@@ -55,42 +51,9 @@ func (w *Worker) onRotate(ctx context.Context, p ipc.OnRotateParams) (any, error
 	if ctx.Err() != nil {
 		err = fmt.Errorf("it did not end within %v", ipc.OnRotateTime)
 	}
-	// What it says may have the secret in it.
-	words := strings.ReplaceAll(said.line(), r.SecretAccessKey.Reveal(), "[redacted]")
-	if words = strings.ToValidUTF8(words[:min(len(words), maxOnRotateWords)], ""); words != "" {
-		words = ": " + words
-	}
 	return nil, &ipc.Error{
 		Code:    ipc.CodeOnRotate,
-		Message: fmt.Sprintf("run on_rotate %s for key %s of profile %s: %v%s", p.Command[0], r.AccessKeyID, r.Profile, err, words),
-		Hint:    "both keys work; correct it, then: broker rotate " + r.Profile + " --resume; or go back: broker rotate " + r.Profile + " --undo",
+		Message: fmt.Sprintf("run on_rotate %s for key %s of profile %s: %v", p.Command[0], r.AccessKeyID, r.Profile, err),
+		Hint:    "both keys work; what it prints is kept nowhere, because it has the secret: correct it, then: broker rotate " + r.Profile + " --resume; or go back: broker rotate " + r.Profile + " --undo",
 	}
-}
-
-// firstWords keeps the beginning of what is written to it.
-type firstWords struct {
-	limit int
-	text  []byte
-}
-
-// Write implements io.Writer, and never fails.
-func (f *firstWords) Write(p []byte) (int, error) {
-	f.text = append(f.text, p[:min(len(p), f.limit-len(f.text))]...)
-	return len(p), nil
-}
-
-// line returns the first line that is not empty, fit to be shown.
-func (f *firstWords) line() string {
-	for line := range strings.Lines(string(f.text)) {
-		line = strings.Map(func(r rune) rune {
-			if r < ' ' || r == 0x7f || r == '\ufffd' {
-				return -1
-			}
-			return r
-		}, line)
-		if line = strings.TrimSpace(line); line != "" {
-			return line
-		}
-	}
-	return ""
 }
