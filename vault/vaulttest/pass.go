@@ -129,14 +129,39 @@ func (s *PasswordStore) Unlock() {
 }
 
 // Freeze stops the agent: whoever needs it hangs until Thaw.
-func (s *PasswordStore) Freeze() { s.signal(syscall.SIGSTOP) }
+func (s *PasswordStore) Freeze() {
+	s.t.Helper()
+	agents := s.signal(syscall.SIGSTOP)
+	if len(agents) == 0 {
+		s.t.Fatal("there is no gpg-agent to stop")
+	}
+	for _, pid := range agents {
+		if err := poll(func() error { return stopped(pid) }); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// stopped reports whether a process is stopped. On a busy machine one goes on for
+// a while after it was sent the signal: until one of its threads runs and finds it.
+func stopped(pid int) error {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return err
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") ")) // its name stands before it
+	if !bytes.HasPrefix(state, []byte("T")) {
+		return fmt.Errorf("process %d is in state %.1s", pid, state)
+	}
+	return nil
+}
 
 // Thaw ends Freeze.
 func (s *PasswordStore) Thaw() { s.signal(syscall.SIGCONT) }
 
 // signal sends a signal to the agent of this home, found by its command line:
-// a frozen one cannot be asked for its number.
-func (s *PasswordStore) signal(sig syscall.Signal) {
+// a frozen one cannot be asked for its number. It returns whom it was sent to.
+func (s *PasswordStore) signal(sig syscall.Signal) (agents []int) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		s.t.Fatal(err)
@@ -150,8 +175,11 @@ func (s *PasswordStore) signal(sig syscall.Signal) {
 		if err != nil || !bytes.HasPrefix(line, []byte("gpg-agent\x00")) || !bytes.Contains(line, []byte(s.GnuPGHome+"\x00")) {
 			continue
 		}
-		_ = syscall.Kill(pid, sig) // it may have ended
+		if syscall.Kill(pid, sig) == nil { // else it has ended
+			agents = append(agents, pid)
+		}
 	}
+	return agents
 }
 
 func (s *PasswordStore) pinentry() string { return filepath.Join(s.GnuPGHome, "pinentry") }
