@@ -15,10 +15,6 @@ import (
 	"credbroker/internal/ipc"
 )
 
-// patienceWithStep is how long a revocation waits for the step of a rotation
-// that is under way: it may be making a key.
-const patienceWithStep = 30 * time.Second
-
 // ownKey is a stored key with which calls can be signed.
 type ownKey struct {
 	profile string // under which it is, or was, stored
@@ -264,40 +260,4 @@ func (b *Broker) made(known []ipc.Session, accessKeyID string, now time.Time) []
 	b.mu.Unlock()
 	maps.DeleteFunc(all, func(_ string, s ipc.Session) bool { return !s.Expiration.After(now) })
 	return slices.SortedFunc(maps.Values(all), func(x, y ipc.Session) int { return cmp.Compare(x.AccessKeyID, y.AccessKeyID) })
-}
-
-// haltRotations waits until no step of a rotation of these keys is under way;
-// the next one does not begin. It reports whether there is such a rotation.
-func (b *Broker) haltRotations(ctx context.Context, users []*revokee) (found bool) {
-	patience := time.NewTimer(patienceWithStep)
-	defer patience.Stop()
-	for _, u := range users {
-		for _, id := range u.ids() {
-			r := b.rotating(id)
-			if r == nil {
-				continue
-			}
-			found = true
-			select {
-			case r.turn <- struct{}{}:
-				<-r.turn
-			case <-patience.C:
-			case <-ctx.Done():
-			}
-		}
-	}
-	return found
-}
-
-// standsStill reports whether a rotation is of a key that was revoked.
-func (b *Broker) standsStill(j rotation.Journal) bool { return b.revokedRotation(j) != nil }
-
-// revokedRotation says why a rotation stands still, or nil.
-func (b *Broker) revokedRotation(j rotation.Journal) error {
-	for _, id := range []string{j.Old, j.New} {
-		if err := b.notRevoked(j.Places[0].Profile, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -151,6 +151,7 @@ func (r *rotator) run(ctx context.Context) {
 		r.turn <- struct{}{}
 		if r.abandon(ctx) {
 			r.publish(r.state(), rotation.Next{Why: rotation.Done}, nil)
+			<-r.turn
 			return
 		}
 		if why := r.b.revokedRotation(r.state()); why != nil {
