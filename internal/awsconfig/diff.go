@@ -18,7 +18,7 @@ const diffContext = 3
 
 // Diff returns the unified diff from one content of a file to another, "" if
 // they are equal. It is for people: a secret reads secret.Redacted, in a comment
-// too, and so does a character that a terminal would act on become a mark, so
+// too, as does what a foreign program is given; and so does a character that a terminal would act on become a mark, so
 // it is no patch to be applied.
 func Diff(path string, old, new []byte) string {
 	if bytes.Equal(old, new) {
@@ -45,7 +45,8 @@ func diffLines(data []byte) []diffLine {
 		switch l.kind {
 		case property:
 			key, _, _ := bytes.Cut(l.text, []byte("="))
-			inSecret = isSecret(strings.ToLower(string(trim(key))))
+			name := strings.ToLower(string(trim(key)))
+			inSecret = isSecret(name) || isProcess(name)
 		case continuation:
 			l.secret = inSecret
 		case header:
@@ -63,10 +64,17 @@ func (l diffLine) show() string {
 	if l.secret {
 		return secret.Redacted
 	}
-	if before, _, ok := bytes.Cut(l.text, []byte("=")); ok && isSecret(strings.ToLower(string(bytes.Trim(before, "#; \t")))) {
-		return string(bytes.TrimRight(before, " \t")) + " = " + secret.Redacted
-	}
 	text := string(l.text)
+	if before, value, ok := strings.Cut(text, "="); ok {
+		switch key := strings.ToLower(strings.Trim(before, "#; \t")); {
+		case isSecret(key):
+			return strings.TrimRight(before, " \t") + " = " + secret.Redacted
+		case isProcess(key):
+			if shown := shownProcess(value); shown != strings.TrimSpace(value) {
+				text = strings.TrimRight(before, " \t") + " = " + shown
+			}
+		}
+	}
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t=\"',;#[]", r) }) {
 		if looksSecret([]byte(word)) && only(word, wordChars+"/+") {
 			text = strings.ReplaceAll(text, word, secret.Redacted)

@@ -22,6 +22,13 @@ func TestDiff(t *testing.T) {
 		{"no last newline", "a", "a\nb", "@@ -1,1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n"},
 		{"end of line", "a\n", "a\r\n", "@@ -1,1 +1,1 @@\n-a\n+a\n"},
 		{"secrets", "[a]\naws_secret_access_key = " + canary + "\n more" + canary + "\n# Aws_Secret_Access_Key=" + canary + "\nx = " + canary + "\naws_session_token=t\n", "[a]\n", "@@ -1,6 +1,1 @@\n [a]\n-aws_secret_access_key = [redacted]\n-[redacted]\n-# Aws_Secret_Access_Key = [redacted]\n-x = [redacted]\n-aws_session_token = [redacted]\n"},
+		{
+			"programs that may be given a secret", "x\n",
+			"[a]\ncredential_process = /bin/p --password " + canary + "\n more\nbroker_was_credential_process=\"/b c/p\" -s 1\n" +
+				"mfa_process = SEED=ABC oathtool\n# mfa_process = oathtool  --totp ABC\nbroker_mfa_process = /bin/code\ncredential_process = /b/broker credential-process a\n",
+			"@@ -1,1 +1,8 @@\n-x\n+[a]\n+credential_process = /bin/p [redacted]\n+[redacted]\n+broker_was_credential_process = \"/b c/p\" [redacted]\n" +
+				"+mfa_process = [redacted]\n+# mfa_process = oathtool [redacted]\n+broker_mfa_process = /bin/code\n+credential_process = /b/broker credential-process a\n",
+		},
 		{"secrets around", "x = 1\nbroker_secret_key = " + canary + "\n", "y = 1\nbroker_secret_key = " + canary + "\n", "@@ -1,2 +1,2 @@\n-x = 1\n+y = 1\n broker_secret_key = [redacted]\n"},
 		{"what a terminal acts on", "", "\x1b[2J\tä\xff\n", "@@ -0,0 +1,1 @@\n+\ufffd[2J\tä\ufffd\n"},
 	} {

@@ -5,6 +5,8 @@ package awsconfig
 import (
 	"strings"
 	"time"
+
+	"credbroker/internal/secret"
 )
 
 // durationFlag is the helper's flag for the length of the credentials.
@@ -34,6 +36,41 @@ func helperLine(broker, profile string, life time.Duration, windows bool) (strin
 		profile = durationFlag + formatDuration(life) + " " + profile
 	}
 	return broker + " credential-process " + profile, nil
+}
+
+// isProcess reports whether the value of a key, in lower case, is a command line
+// that makes credentials or codes, in force or put aside.
+func isProcess(key string) bool {
+	key = strings.TrimPrefix(strings.TrimPrefix(key, parkedPrefix), "was_")
+	return key == processKey || key == "mfa_process"
+}
+
+// shownProcess returns a command line as it may be shown: whole if it asks
+// broker, else the program alone. What follows may be a password, or the seed of
+// an MFA device.
+func shownProcess(value string) string {
+	value = strings.TrimSpace(value)
+	if _, _, ours := HelperCommand(value); ours {
+		return value
+	}
+	end := strings.IndexAny(value, " \t\r\n")
+	if strings.HasPrefix(value, `"`) {
+		end = strings.IndexByte(value[1:], '"') + 2
+	}
+	switch {
+	case end < 0:
+		end = len(value)
+	case end < 2: // a quote without an end
+		return secret.Redacted
+	}
+	program := value[:end]
+	if strings.Contains(program, "=") { // a variable before it
+		return secret.Redacted
+	}
+	if end < len(value) {
+		program += " " + secret.Redacted
+	}
+	return program
 }
 
 // HelperCommand takes a credential_process apart that HelperLine, or a user

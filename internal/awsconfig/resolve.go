@@ -13,7 +13,7 @@ type Shown struct {
 }
 
 // Show returns a profile as a document, resolved or as it stands. The values
-// of secrets read secret.Redacted. The error is of CodeNoProfile, or one of
+// of secrets read secret.Redacted, as does what a program is given. The error is of CodeNoProfile, or one of
 // Resolved.
 func (c *Config) Show(name string, resolved bool) (Shown, error) {
 	p, ok := c.Profile(name)
@@ -27,6 +27,11 @@ func (c *Config) Show(name string, resolved bool) (Shown, error) {
 		}
 	}
 	doc := Shown{Profile: name, Properties: p.Properties()}
+	for key, value := range doc.Properties {
+		if isProcess(key) {
+			doc.Properties[key] = shownProcess(value)
+		}
+	}
 	if s, ok := c.SSOSession(p.Get("sso_session")); ok {
 		doc.SSOSession = s.Properties()
 	}
