@@ -76,15 +76,17 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 		return nil, err
 	}
 	var old, now record
+	b.beginning.Lock() // no rotation counts the profiles of a key meanwhile
 	err := b.index.update(func(s *state) error {
 		if err := checkAdoption(s.Keys, params); err != nil {
 			return err
 		}
 		old, now = s.Keys[params.Profile], b.newRecord(params, s.Keys)
-		for _, key := range []record{old, now} {
-			if err := b.notRotating(params.Profile, key); err != nil {
-				return err
-			}
+		if err := b.mayLose(params.Profile, old); err != nil {
+			return err
+		}
+		if err := b.notRotating(params.Profile, now); err != nil {
+			return err
 		}
 		s.Keys[params.Profile] = now
 		s.spare(now.Item)
@@ -93,6 +95,7 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 		}
 		return nil
 	})
+	b.beginning.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +160,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 		if key, ok = s.Keys[params.Profile]; !ok {
 			return fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %q", params.Profile)
 		}
-		if err := b.notRotating(params.Profile, key); err != nil {
+		if err := b.mayLose(params.Profile, key); err != nil {
 			return err
 		}
 		s.condemn(params.Profile, key)
@@ -248,6 +251,8 @@ func (b *Broker) opRestore(ctx context.Context, _ ipc.Request, c conversation) (
 	if v.settings.Vault.Backend == "" {
 		return nil, v.usable()
 	}
+	b.beginning.Lock() // as above
+	defer b.beginning.Unlock()
 	before, err := b.index.snapshot()
 	if err != nil {
 		before = nil // that is what restore is for

@@ -158,17 +158,6 @@ func (h hands) ListKeys(ctx context.Context, j rotation.Journal) ([]rotation.Key
 	return keys, err
 }
 
-// lastUseKnown refuses to go on where nobody can tell whether something else
-// uses the key that is about to be taken out of use.
-func lastUseKnown(j rotation.Journal, states ipc.KeyStates) error {
-	for _, k := range states.Keys {
-		if k.AccessKeyID == j.Old && k.LastUsedError != nil {
-			return k.LastUsedError
-		}
-	}
-	return nil
-}
-
 // Prepare implements rotation.Hands.
 func (h hands) Prepare(ctx context.Context, j rotation.Journal) error {
 	if err := h.b.opened(); err != nil {
@@ -331,6 +320,11 @@ func (h hands) Switch(ctx context.Context, j rotation.Journal, accessKeyID strin
 
 // SetActive implements rotation.Hands.
 func (h hands) SetActive(ctx context.Context, j rotation.Journal, accessKeyID string, active bool) error {
+	if !active {
+		if err := h.unnamed(j, accessKeyID); err != nil {
+			return err
+		}
+	}
 	return h.iam(ctx, j, func(p ipc.IAMParams) error {
 		return h.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: ipc.TargetParams{IAMParams: p, Target: accessKeyID}, Active: active})
 	})
@@ -338,6 +332,9 @@ func (h hands) SetActive(ctx context.Context, j rotation.Journal, accessKeyID st
 
 // DeleteKey implements rotation.Hands.
 func (h hands) DeleteKey(ctx context.Context, j rotation.Journal, accessKeyID string) error {
+	if err := h.unnamed(j, accessKeyID); err != nil {
+		return err
+	}
 	return h.iam(ctx, j, func(p ipc.IAMParams) error {
 		return h.b.opts.Worker.DeleteKey(ctx, ipc.TargetParams{IAMParams: p, Target: accessKeyID})
 	})

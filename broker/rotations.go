@@ -79,21 +79,6 @@ func (b *Broker) rotating(accessKeyID string) *rotator {
 	return nil
 }
 
-// notRotating refuses what would pull the rug from under a rotation.
-func (b *Broker) notRotating(profile string, key record) error {
-	r := b.rotating(key.AccessKeyID)
-	if r == nil || b.standsStill(r.state()) { // see abandonRotation
-		return nil
-	}
-	j := r.state()
-	if j.Creating() {
-		return fail(ipc.CodeRefused, "see it to its end: "+j.ResumeCommand(), "key %s of profile %s is still being made", key.AccessKeyID, profile)
-	}
-	its := j.Places[0].Profile // which profile need not be: a key can have several
-	return fail(ipc.CodeRefused, "see it to its end: broker rotate "+its+" --resume; or take it back: broker rotate "+its+" --undo",
-		"key %s of profile %s is being rotated", key.AccessKeyID, profile)
-}
-
 // describeRotations returns what status shows, the oldest first.
 func (b *Broker) describeRotations() []ipc.Rotation {
 	b.rotations.mu.Lock()

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// TestARestoredProfileKeepsItsKey: an index that was rebuilt gives the old key to
+// a profile that the rotation does not know of. It is not deleted under it.
+func TestARestoredProfileKeepsItsKey(t *testing.T) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
+		rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := r.rotating(annKey).state()
+		twin := ipc.KeyDetails{AccountID: account, ARN: annARN, UserName: "ann", NoMFA: true}
+		do[ipc.KeyList](r, ipc.OpRestore, ipc.RestoreParams{Keys: []ipc.AdoptParams{
+			{Profile: "dev", Item: j.Places[0].NewItem, AccessKeyID: rot.New, KeyDetails: twin},
+			{Profile: "twin", Item: "broker.v1." + strings.Repeat("a", 32), AccessKeyID: annKey, KeyDetails: twin},
+		}})
+		time.Sleep(25 * time.Hour)
+		synctest.Wait()
+		s := r.status().Rotations
+		if len(r.aws.iamKeys()) != 2 || len(s) != 1 || s[0].Problem == nil || s[0].Problem.Code != ipc.CodeKeyInUse ||
+			!strings.Contains(s[0].Problem.Message, "profile twin") || !strings.Contains(s[0].Problem.Hint, "broker remove twin") {
+			t.Fatalf("IAM has %+v; %+v", r.aws.iamKeys(), s)
+		}
+		wantCode(t, "remove dev", refused(r, ipc.OpRemove, ipc.RemoveParams{Profile: "dev"}), ipc.CodeRefused)
+		do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "twin"}) // as the hint says
+		if rot, err = r.rotate(ipc.RotateParams{Profile: "dev", Resume: true}); err != nil || rot.State != "deleted" {
+			t.Fatalf("%+v, %v", rot, err)
+		}
+		if left := r.aws.iamKeys(); slices.ContainsFunc(left, func(k ipc.KeyState) bool { return k.AccessKeyID == annKey }) {
+			t.Errorf("IAM has %+v", left)
+		}
+	})
+}
+
+// TestNoKeyIsStoredWhileARotationBegins: it has counted the profiles of its key,
+// and its journal is not to be found yet.
+func TestNoKeyIsStoredWhileARotationBegins(t *testing.T) {
+	r := ready(t)
+	defer func() { r.tasks.close() }()
+	for op, params := range map[string]any{
+		ipc.OpAdopt:   ipc.AdoptParams{Profile: "twin", Item: "broker.v1." + strings.Repeat("a", 32), AccessKeyID: annKey},
+		ipc.OpRestore: ipc.RestoreParams{},
+	} {
+		r.beginning.Lock()
+		c := r.start(op, params, ipc.AskNowhere)
+		select {
+		case <-c.done:
+			t.Errorf("%s did not wait: %v", op, c.err)
+		case <-time.After(100 * time.Millisecond):
+		}
+		r.beginning.Unlock()
+		if <-c.done; c.err != nil {
+			t.Errorf("%s: %v", op, c.err)
+		}
+	}
+}
