@@ -135,7 +135,8 @@ func (b *Broker) noKeyToRevoke(profile string) error {
 }
 
 // enlist adds a stored key to its user, with the other one if it is being
-// rotated: either of them may be the one that has leaked.
+// rotated: either of them may be the one that has leaked. A key that it is just
+// having made goes with it.
 func (b *Broker) enlist(u *revokee, profile string, key record, stored map[string]record) {
 	if slices.Contains(u.ids(), key.AccessKeyID) {
 		return
@@ -164,6 +165,11 @@ func (b *Broker) enlist(u *revokee, profile string, key record, stored map[strin
 		j := r.state()
 		add(j.Old, j.Places[0].OldItem, j.State == rotation.Disabled && !j.Back)
 		add(j.New, j.Places[0].NewItem, false)
+	}
+	for _, r := range b.touched([]string{key.AccessKeyID}) {
+		if j := r.state(); j.Creating() {
+			b.enlistMade(u, j, j.New)
+		}
 	}
 }
 
@@ -198,7 +204,7 @@ func (v *revoking) locally(ctx context.Context, users []*revokee) {
 				if k.RevokedAt.IsZero() {
 					k.RevokedAt = now.UTC()
 				}
-				k.Sessions = b.made(k.Sessions, k.AccessKeyID, now)
+				k.Sessions = b.sessionsMade(k.Sessions, k.AccessKeyID, now)
 				all[k.AccessKeyID] = *k
 				b.withdrawNotice(k.AccessKeyID)
 			}
@@ -244,9 +250,9 @@ func (b *Broker) signing(accessKeyID string) (best *entry) {
 	return best
 }
 
-// made returns the sessions that were made with a key and have not ended, after
+// sessionsMade returns the sessions that were made with a key and have not ended, after
 // those that are known already.
-func (b *Broker) made(known []ipc.Session, accessKeyID string, now time.Time) []ipc.Session {
+func (b *Broker) sessionsMade(known []ipc.Session, accessKeyID string, now time.Time) []ipc.Session {
 	all := map[string]ipc.Session{}
 	for _, s := range known {
 		all[s.AccessKeyID] = s

@@ -89,8 +89,8 @@ func (w *onUser) revoke(ctx context.Context) {
 	if err == nil && (!w.kept().valid(w.b.opts.Clock) || slices.ContainsFunc(w.u.keys, func(k revocation) bool { return w.now(k).Inactive })) {
 		err = w.look(ctx) // nobody is asked for the code of a key that is dead
 	}
-	need := w.need()
-	if len(need) == 0 && !w.denyWanted() && err == nil {
+	need, open := w.need(), w.open()
+	if len(need) == 0 && len(open) == 0 && !w.denyWanted() && err == nil {
 		return
 	}
 	var s *signer
@@ -108,8 +108,15 @@ func (w *onUser) revoke(ctx context.Context) {
 		if w.denyWanted() {
 			w.denyErr = w.goOn(err)
 		}
+		for _, j := range open {
+			w.unfound(j, err)
+		}
 		return
 	}
+	for _, j := range open {
+		w.findMade(ctx, s, j)
+	}
+	need = w.need()
 	for _, id := range need {
 		w.remember(w.b.revoked.set(id, func(r *revocation) { r.Inactive = false })) // whatever was believed
 		if id != s.self {
@@ -138,14 +145,32 @@ func (w *onUser) now(k revocation) revocation {
 func (w *onUser) kept() *entry { return w.b.revoked.session(w.u.user) }
 
 func (w *onUser) denyWanted() bool {
-	return w.params.DenySessions && slices.ContainsFunc(w.u.keys, func(k revocation) bool { return !w.now(k).Denied })
+	return w.params.DenySessions && slices.ContainsFunc(w.u.keys, func(k revocation) bool { return w.owns(k) && !w.now(k).Denied })
+}
+
+// owns reports whether a key is of the user itself: one that it is making may be
+// somebody else's.
+func (w *onUser) owns(k revocation) bool {
+	return k.UserName == "" || k.UserName == w.u.candidates[0].key.UserName
+}
+
+// about has a call be about a key.
+func (w *onUser) about(p ipc.IAMParams, id string) ipc.TargetParams {
+	for _, k := range w.u.keys {
+		if k.AccessKeyID == id && k.UserName != "" {
+			p.UserName = k.UserName
+		}
+	}
+	return ipc.TargetParams{IAMParams: p, Target: id}
 }
 
 // need returns the keys that are to be made Inactive. That AWS does not take a
-// key is not enough: one that is new may be on its way still.
+// key is not enough: one that is new may be on its way still. A key with which
+// nothing can be asked is as it was written down.
 func (w *onUser) need() (ids []string) {
 	for _, k := range w.u.keys {
-		if !w.dead[k.AccessKeyID] || !w.now(k).Inactive {
+		asked := slices.ContainsFunc(w.u.candidates, func(c ownKey) bool { return c.key.AccessKeyID == k.AccessKeyID })
+		if asked && !w.dead[k.AccessKeyID] || !w.now(k).Inactive {
 			ids = append(ids, k.AccessKeyID)
 		}
 	}
@@ -202,7 +227,7 @@ func (w *onUser) look(ctx context.Context) error {
 // disable makes a key Inactive. One that is gone is as good.
 func (w *onUser) disable(ctx context.Context, s *signer, id string) {
 	err := s.call(ctx, func(ctx context.Context, p ipc.IAMParams) error {
-		return w.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: ipc.TargetParams{IAMParams: p, Target: id}})
+		return w.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: w.about(p, id)})
 	})
 	if err != nil && !hasCode(err, ipc.CodeKeyGone) {
 		w.problems[id] = w.worksOn(err, id)
@@ -229,8 +254,10 @@ func (w *onUser) lookForQuarantine(ctx context.Context, s *signer) {
 func (w *onUser) deny(ctx context.Context, s *signer) {
 	before := w.b.opts.Clock.Now().Add(w.b.clockOffset() + denySlack).UTC().Truncate(time.Second)
 	each := func(f func(*revocation)) {
-		for _, id := range w.u.ids() {
-			w.remember(w.b.revoked.set(id, f))
+		for _, k := range w.u.keys {
+			if w.owns(k) {
+				w.remember(w.b.revoked.set(k.AccessKeyID, f))
+			}
 		}
 	}
 	each(func(r *revocation) { r.DenyBefore = &before })

@@ -73,7 +73,7 @@ func (w *onUser) undo(ctx context.Context) {
 func (w *onUser) restore(ctx context.Context, s *signer, asleep []string) error {
 	for _, id := range asleep {
 		err := s.call(ctx, func(ctx context.Context, p ipc.IAMParams) error {
-			return w.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: ipc.TargetParams{IAMParams: p, Target: id}, Active: true})
+			return w.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: w.about(p, id), Active: true})
 		})
 		if err != nil {
 			return err

@@ -83,6 +83,9 @@ func (h hands) signer(ctx context.Context, j rotation.Journal) (ipc.IAMParams, e
 	if err != nil {
 		return ipc.IAMParams{}, err
 	}
+	if err := h.b.servable(p); err != nil {
+		return ipc.IAMParams{}, err
+	}
 	if err := h.b.reach(ctx, p); err != nil { // what a journal says of time is by AWS's clock
 		return ipc.IAMParams{}, err
 	}

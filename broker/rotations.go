@@ -134,15 +134,13 @@ func (r *rotator) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.obey(ctx)
 		r.turn <- struct{}{}
-		if r.abandon(ctx) {
-			r.publish(r.state(), rotation.Next{Why: rotation.Done}, nil)
+		if next, why := r.revoked(ctx); next.Why != rotation.Nothing {
+			r.publish(r.state(), next, why)
 			<-r.turn
-			return
-		}
-		if why := r.b.revokedRotation(r.state()); why != nil {
-			<-r.turn
-			r.publish(r.state(), rotation.Next{Why: rotation.Stuck}, why)
-			r.wait(ctx, rotation.Next{Why: rotation.Stuck})
+			if next.Why == rotation.Done {
+				return
+			}
+			r.wait(ctx, next)
 			continue
 		}
 		j, next, err := r.b.machine(r).Advance(ctx, r.state())

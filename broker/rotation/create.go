@@ -173,11 +173,30 @@ func (m *Machine) look(ctx context.Context, j Journal) (Journal, Next, error) {
 // Announced reports whether a key that IAM made at that time may be the one that
 // j has asked for, and has no answer about.
 func (j Journal) Announced(made time.Time) bool {
-	if j.Sent == nil || j.New != "" {
+	if !j.Open() {
 		return false
 	}
 	after := made.Sub(*j.Sent)
 	return after > -window && after < window
+}
+
+// Made returns those of a user's keys that the announcement of j may have made.
+func (j Journal) Made(keys []Key) (accessKeyIDs []string) {
+	for _, k := range keys {
+		if !slices.Contains(j.Before, k.AccessKeyID) && j.Announced(k.CreateDate) {
+			accessKeyIDs = append(accessKeyIDs, k.AccessKeyID)
+		}
+	}
+	return accessKeyIDs
+}
+
+// Open reports whether j has asked for a key that nobody can name, and Settled
+// whether it would have come to light by now, by AWS's clock.
+func (j Journal) Open() bool { return j.Sent != nil && j.New == "" }
+
+// Settled: see Open.
+func (j Journal) Settled(now time.Time) bool {
+	return j.Sent == nil || !now.Before(j.Sent.Add(settle))
 }
 
 // ours reports whether a key without a secret is the one that was announced: it

@@ -27,7 +27,8 @@ type Revoked struct {
 	// Since is the start of the daemon: sessions that were made before that are
 	// in no list.
 	Since time.Time `json:"since"`
-	// Problem says why the next daemon will not know of it; nil: it will.
+	// Problem says why the next daemon will not know of it, or that there may be
+	// a key more, which was just being made; nil: neither.
 	Problem *Error `json:"problem,omitempty"`
 }
 
