@@ -61,6 +61,11 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		}
 		defer rot.watchedBy(nil)
 	}
+	if params.Hold { // it may have been under way without
+		if err := rot.hold(ctx); err != nil {
+			return nil, err
+		}
+	}
 	b.withdrawNotice(key.AccessKeyID)
 	return rot.follow(ctx, c)
 }

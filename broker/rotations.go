@@ -46,12 +46,6 @@ type rotator struct {
 	abandoned bool // its key was revoked, and then replaced or removed
 }
 
-// order is a wish of the user's, and where to say that it is done.
-type order struct {
-	undo bool
-	done chan error // takes one
-}
-
 // startRotator runs a rotation whose journal is on the disk. asker can give a
 // code; nil: nobody can.
 func (b *Broker) startRotator(ctx context.Context, j rotation.Journal, asker *caller) *rotator {
@@ -262,55 +256,6 @@ func (r *rotator) publish(j rotation.Journal, next rotation.Next, err error) {
 	if r.order != nil { // it came too late
 		r.order.done <- r.over()
 		r.order = nil
-	}
-}
-
-// over is the answer to who tells a rotation how to go on that has ended.
-func (r *rotator) over() error {
-	return fail(ipc.CodeNoRotation, "see how it ended: broker status", "the rotation of key %s has just ended", r.journal.Old)
-}
-
-// obey carries out what the user has asked for.
-func (r *rotator) obey(ctx context.Context) {
-	r.b.rotations.mu.Lock()
-	o, j := r.order, r.journal
-	r.order = nil
-	r.b.rotations.mu.Unlock()
-	if o == nil {
-		return
-	}
-	var err error
-	if o.undo {
-		j, err = r.b.machine(r).Undo(ctx, j)
-	} else {
-		j, err = r.b.machine(r).Resume(ctx, j)
-	}
-	if err == nil {
-		r.publish(j, rotation.Next{}, nil)
-	}
-	o.done <- err
-}
-
-// command gives an order and waits until it is written down.
-func (r *rotator) command(ctx context.Context, undo bool) error {
-	o := &order{undo, make(chan error, 1)}
-	r.b.rotations.mu.Lock()
-	if r.next.Why == rotation.Done {
-		r.b.rotations.mu.Unlock()
-		return r.over()
-	}
-	if r.order != nil {
-		r.b.rotations.mu.Unlock()
-		return fail(ipc.CodeBusy, "try again in a moment", "somebody else has just told the rotation how to go on")
-	}
-	r.order = o
-	r.b.rotations.mu.Unlock()
-	r.wake()
-	select {
-	case err := <-o.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -91,17 +91,50 @@ var ErrUnsaved = errors.New("write the journal of the rotation")
 
 // Resume lets a rotation that is held, or stands still, go on. What stopped it
 // is looked at again, but a use of the old key that the user has been told of
-// does not stop it twice.
+// does not stop it twice. Only from where Hold stops it does it go past that.
 func (m *Machine) Resume(ctx context.Context, j Journal) (Journal, error) {
 	if j.State.Ended() {
 		return j, nil
 	}
 	next := j
-	next.Problem, next.Hold, next.Streak = nil, false, Streak{}
+	next.Problem, next.Hold, next.Streak = nil, j.Hold && !j.AtHold(), Streak{}
 	if j.Used != nil {
 		next.Accepted, next.Used = j.Used, nil
 	}
 	return m.save(ctx, j, next)
+}
+
+// AtHold reports whether j has come to where Hold stops it.
+func (j Journal) AtHold() bool {
+	return j.Hold && j.State == Switched && j.Told && j.Problem == nil && !j.Back
+}
+
+// Hold has a rotation that is under way stop after the switch, with both keys
+// active. It is refused where broker may have made the old one Inactive already.
+func (m *Machine) Hold(ctx context.Context, j Journal) (Journal, error) {
+	if j.Hold {
+		return j, nil
+	}
+	if j.Back || j.Creating() || j.State == Disabled || j.State.Ended() || j.State == Switched && j.Told {
+		return j, &Error{
+			Kind: Refused, Code: "refused", Hint: "see how far it is: broker status",
+			Err: fmt.Errorf("hold the rotation of key %s: it is too late for that, it is %s", j.Old, j.stage()),
+		}
+	}
+	next := j
+	next.Hold = true
+	return m.save(ctx, j, next)
+}
+
+// stage says where a rotation is that cannot be held any more.
+func (j Journal) stage() string {
+	switch {
+	case j.Back:
+		return "on its way back"
+	case j.State == Switched:
+		return "about to make the old key Inactive"
+	}
+	return string(j.State)
 }
 
 // Undo turns a rotation round: the old key serves again, and the new one is

@@ -94,7 +94,7 @@ func anySchedule(t *testing.T, seed uint64) Journal {
 	machine := m.machine()
 	j := m.run(func(j Journal, _ Next) (Journal, error) {
 		if m.rng.IntN(3) == 0 {
-			m.skipped = m.skipped || j.Back && j.State == Verified
+			m.skipped, m.holds = m.skipped || j.Back && j.State == Verified, false
 			return machine.Undo(context.Background(), j)
 		}
 		return machine.Resume(context.Background(), j)
@@ -265,23 +265,6 @@ func TestSurvivorGone(t *testing.T) {
 	}
 	if j.Problem == nil || j.Problem.Code != "key_not_valid" || !m.iam[oldKey].active {
 		t.Errorf("%+v, IAM has %v", j.Problem, m.iam)
-	}
-}
-
-func TestHold(t *testing.T) {
-	m := creates(t, 1)
-	m.plan(true)
-	machine, asked := m.machine(), 0
-	j := m.run(func(j Journal, next Next) (Journal, error) {
-		asked++
-		if next.Why != Held || !m.iam[oldKey].active || !m.iam[j.New].active || len(m.told) != 1 {
-			t.Errorf("%s: IAM has %v, told %v", next.Why, m.iam, m.told)
-		}
-		return machine.Resume(context.Background(), j)
-	})
-	m.converged(j)
-	if asked != 1 {
-		t.Errorf("held %d times", asked)
 	}
 }
 

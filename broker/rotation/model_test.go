@@ -51,6 +51,7 @@ type model struct {
 	calls   int
 	void    bool // somebody has deleted the key that the index names: nothing can be promised
 	skipped bool // the user went back without on_rotate, which failed
+	holds   bool // the user wants both keys active, and has not let it go on from there
 	fault   func(m *model, call string) faultKind
 	history []string
 }
@@ -83,6 +84,7 @@ func newModel(t *testing.T, seed uint64) *model {
 
 func (m *model) plan(hold bool) Journal {
 	m.t.Helper()
+	m.holds = hold
 	places := []Place{{"base", item(1), item(11)}, {"twin", item(2), item(12)}}
 	j, err := Plan(strings.Repeat("a", 32), Subject{"ann", "111122223333", "arn:aws:iam::111122223333:user/ann", oldKey}, item(99), places, hold, m.now)
 	if err != nil {
@@ -246,6 +248,9 @@ func (m *model) Tell(_ context.Context, _ Journal, id string) error {
 }
 
 func (m *model) SetActive(_ context.Context, _ Journal, id string, active bool) error {
+	if m.holds && id == oldKey && !active {
+		m.t.Fatalf("the old key is made Inactive in spite of --hold; %s", strings.Join(m.history, " "))
+	}
 	return m.call("SetActive", func() error {
 		k, there := m.iam[id]
 		if !there {
@@ -330,6 +335,7 @@ func (m *model) session(machine *Machine, before Journal, user func(Journal, Nex
 		case Done:
 			return &j
 		case Held, Stuck:
+			m.holds = m.holds && next.Why != Held
 			if before, err = user(j, next); errors.Is(err, ErrUnsaved) {
 				return nil
 			}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"credbroker/internal/ipc"
+)
+
+// TestHoldOfARotationUnderWay: --hold counts for one that began without, and who
+// asks too late is told so.
+func TestHoldOfARotationUnderWay(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		r.aws.failAlways("StoreKey", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "nobody is there"})
+		c := r.start(ipc.OpRotate, ipc.RotateParams{Profile: "dev"}, ipc.AskTerminal)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		c.hangUp()
+		<-c.done
+		r.aws.failNext("StoreKey")
+		rot, err := r.rotate(ipc.RotateParams{Profile: "dev", Hold: true})
+		if err != nil || rot.State != "switched" || rot.Waiting != "held" || !rot.Hold || r.aws.calls("SetKeyStatus") != 0 {
+			t.Fatalf("%+v, %v", rot, err)
+		}
+		if rot, err = r.rotate(ipc.RotateParams{Profile: "dev", Resume: true}); err != nil || rot.State != "disabled" {
+			t.Fatalf("%+v, %v", rot, err)
+		}
+		_, err = r.rotate(ipc.RotateParams{Profile: "dev", Hold: true})
+		wantCode(t, "too late", err, ipc.CodeRefused)
+	})
+}
+
+// TestHoldOutlivesOnRotate: on_rotate fails, the hint says --resume, and who does
+// that finds the rotation held as it was to be. One who says it while on_rotate
+// still runs has not seen that, and finds the same.
+func TestHoldOutlivesOnRotate(t *testing.T) {
+	for _, meanwhile := range []bool{false, true} {
+		bubble(t, aged, func(t *testing.T, r *rig) {
+			r.prime("dev")
+			r.write("config", "[vault]\nbackend = file\npassphrase_file = /p\n[rotation]\non_rotate = /bin/tell\n")
+			if !meanwhile {
+				r.aws.failNext("OnRotate", &ipc.Error{Code: ipc.CodeOnRotate, Message: "exit status 1"})
+				_, err := r.rotate(ipc.RotateParams{Profile: "dev", Hold: true})
+				wantCode(t, "rotate", err, ipc.CodeOnRotate)
+			} else {
+				r.aws.takes(5 * time.Second)
+				defer r.start(ipc.OpRotate, ipc.RotateParams{Profile: "dev", Hold: true}, ipc.AskTerminal).hangUp()
+				for r.aws.calls("OnRotate") == 0 {
+					time.Sleep(time.Second)
+				}
+			}
+			rot, err := r.rotate(ipc.RotateParams{Profile: "dev", Resume: true})
+			if err != nil || rot.Waiting != "held" || r.aws.calls("SetKeyStatus") != 0 {
+				t.Errorf("while it ran %v: %+v, %v", meanwhile, rot, err)
+			}
+		})
+	}
+}
