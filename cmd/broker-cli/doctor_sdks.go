@@ -96,6 +96,7 @@ func (d *doctor) checkShapes(context.Context) string {
 		d.failed(levelProblem, err)
 		return ""
 	}
+	asks := -1 // the finding of the first profile that SDKs refuse because of its MFA device
 	for _, f := range found {
 		p, _ := d.config.Profile(f.Profile)
 		if f.Sources && p.Get("aws_access_key_id") != "" {
@@ -108,9 +109,27 @@ func (d *doctor) checkShapes(context.Context) string {
 		if f.Sources && d.served(f.Profile) {
 			f.Hint = "let every SDK ask broker: broker wire " + f.Profile
 		}
+		switch {
+		case f.AsksCode && asks >= 0: // the same advice for each would be a page of it
+			d.likewise(&d.findings[asks], f.Profile, level)
+			continue
+		case f.AsksCode:
+			asks = len(d.findings)
+		}
 		d.at(f.Pos, finding{Level: level, Profile: f.Profile, Message: f.Message, Hint: f.Hint})
 	}
 	return "every SDK reads the AWS files alike"
+}
+
+// likewise counts a profile in to a finding that is of its MFA device, too.
+func (d *doctor) likewise(first *finding, profile, level string) {
+	first.add(profile)
+	if level == levelProblem {
+		first.Level = level
+	}
+	if d.served(profile) {
+		first.Hint = "let every SDK ask broker: broker wire --all"
+	}
 }
 
 // served reports whether broker has the key at the end of a profile's chain.

@@ -224,6 +224,8 @@ func (r *Readings) disagreement(c *Config, name string) (Disagreement, bool) {
 	p, _ := c.Profile(name)
 	d := Disagreement{Profile: name, Pos: p.Pos, Sources: true, Hint: "give the profile one source of credentials"}
 	d.Pos = culprit(list, d.Pos)
+	device := p.Where("mfa_serial")
+	d.AsksCode = slices.ContainsFunc(list, func(r Reading) bool { return r.Source == SourceRefused && device.Line > 0 && r.Pos == device })
 	d.Message = "profile " + show(name) + ": " + r.Summary(r.Of(name), beside(d.Pos))
 	d.Harmless = p.Get("credential_process") == "" && !severalKeys(list)
 	if from, _ := c.Profile(p.Get("source_profile")); p.Get("role_arn") != "" && from.Get("credential_process") != "" {

@@ -21,9 +21,11 @@ type Disagreement struct {
 	// Sources is set where it is about the source of the profile's credentials:
 	// broker's line alone in the profile would mend it.
 	Sources bool
-	whole   bool   // nothing else needs to be said of the profile
-	Message string // lower case: who reads it how
-	Hint    string // what to write in its place
+	// AsksCode is set where an SDK refuses the profile because of its mfa_serial.
+	AsksCode bool
+	whole    bool   // nothing else needs to be said of the profile
+	Message  string // lower case: who reads it how
+	Hint     string // what to write in its place
 }
 
 // Disagreements finds what SDKs read differently in both files, in the order of
