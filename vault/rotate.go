@@ -103,8 +103,15 @@ func (w *Worker) deleteKey(ctx context.Context, p ipc.TargetParams) (any, error)
 }
 
 // createKey makes a key at IAM. Nothing that can be known to fail beforehand is
-// left for afterwards: the seal is read, and the room for the file is taken.
+// left for afterwards: the seal is read, and the room for the file is taken. The
+// lock comes first: opening a vault can take minutes, by which a daemon that was
+// started meanwhile would believe that nobody makes a key any more.
 func (w *Worker) createKey(ctx context.Context, p ipc.CreateKeyParams) (any, error) {
+	unlock, err := lockSealed(ctx, p.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	store, err := w.open(ctx, p.Store, false)
 	if err != nil {
 		return nil, fmt.Errorf("open the %s vault: %w", p.Store.Backend, err)
@@ -117,11 +124,6 @@ func (w *Worker) createKey(ctx context.Context, p ipc.CreateKeyParams) (any, err
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockSealed(ctx, p.Sealed)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	release, err := reserve(p.Sealed)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"credbroker/internal/atomicfile"
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
 	"credbroker/vault"
@@ -184,6 +186,27 @@ func TestF03SealedOutlivesTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.storedNew(t)
+}
+
+// TestF02LockedBeforeTheVaultOpens: while a dialog of the vault is up, whoever
+// looks for the key finds that somebody is still making it.
+func TestF02LockedBeforeTheVaultOpens(t *testing.T) {
+	s := newSealing(t)
+	looked := 0
+	s.opening = func() {
+		looked++
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if unlock, err := atomicfile.Lock(ctx, s.sealed.File+".lock"); err == nil {
+			unlock()
+			t.Errorf("opening %d: nobody is making a key", looked)
+		} else if !errors.Is(err, atomicfile.ErrLocked) {
+			t.Error(err)
+		}
+	}
+	if _, err := s.run(t, ipc.OpCreateKey, s.create); err != nil || looked == 0 {
+		t.Errorf("%v, opened %d times", err, looked)
+	}
 }
 
 // TestF24NoRoomForASecret: a disk that is full before the call makes no key; one

@@ -71,6 +71,7 @@ type bench struct {
 	worker  *vault.Worker
 	opened  []bool // the create flag of each opening
 	fail    error  // of the next opening
+	opening func() // while the vault is opened; nil: nothing
 	foreign *foreignShelf
 }
 
@@ -83,6 +84,9 @@ func newBench(t *testing.T) *bench {
 	worker, err := vault.New(vault.Options{
 		Open: func(_ context.Context, _ ipc.Store, create bool) (vault.Backend, error) {
 			b.opened = append(b.opened, create)
+			if b.opening != nil {
+				b.opening()
+			}
 			return b.backend, b.fail
 		},
 		AWS: func(to ipc.AWS, accessKeyID string, s secret.String) (vault.AWS, error) {
