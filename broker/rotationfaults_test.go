@@ -57,6 +57,28 @@ func TestF32ClockSetAheadKeepsTheOldKey(t *testing.T) {
 	})
 }
 
+// TestF32ClockSetBackDeletesTheOldKeyInTime: nor does it take a year longer.
+func TestF32ClockSetBackDeletesTheOldKeyInTime(t *testing.T) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
+			t.Fatal(err)
+		}
+		const year = 365 * 24 * time.Hour
+		r.clock.move(-year, 0)
+		r.aws.skew.Add(int64(year))
+		time.Sleep(23 * time.Hour)
+		synctest.Wait()
+		if len(r.aws.iamKeys()) != 2 {
+			t.Fatalf("after 23 hours IAM has %+v", r.aws.iamKeys())
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if len(r.aws.iamKeys()) != 1 {
+			t.Errorf("after 25 hours IAM has %+v", r.aws.iamKeys())
+		}
+	})
+}
+
 // TestF32RestartKnowsTheClockOfAWS: a daemon that takes a rotation up asks what
 // time it is before it waits for one.
 func TestF32RestartKnowsTheClockOfAWS(t *testing.T) {

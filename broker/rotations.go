@@ -188,7 +188,8 @@ func retryPause(failures int) time.Duration {
 
 // wait returns when the next step is due by AWS's clock, as everything in a
 // journal is, or something has changed. The clock is looked at each minute:
-// timers stand still while the machine sleeps.
+// timers stand still while the machine sleeps. When somebody has set it, AWS is
+// asked anew, and what is due is looked at again.
 func (r *rotator) wait(ctx context.Context, next rotation.Next) {
 	if next.Why == rotation.Nothing {
 		return
@@ -205,6 +206,10 @@ func (r *rotator) wait(ctx context.Context, next rotation.Next) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
+			if r.b.clockMoved() {
+				r.learnTime(ctx)
+				return
+			}
 		case <-r.poke:
 			timer.Stop()
 			return
