@@ -59,12 +59,7 @@ func (m *Machine) switchBack(ctx context.Context, j Journal) (Journal, Next, err
 	case err != nil && !errors.Is(err, ErrNotYet):
 		return m.failed(ctx, tried, err)
 	case err != nil && m.Hands.Now().Sub(tried.Streak.Since) > patience:
-		stay := j
-		stay.Back = false
-		return m.stop(ctx, stay, &Error{
-			Kind: Refused, Code: "key_not_valid", Hint: "the new key goes on serving; to keep it: broker rotate " + j.Places[0].Profile + " --resume",
-			Err: fmt.Errorf("go back to key %s: AWS does not accept it", j.Old),
-		})
+		return m.stay(ctx, j)
 	case !tried.steady(m):
 		return tried, m.soon(), nil
 	}
@@ -74,6 +69,27 @@ func (m *Machine) switchBack(ctx context.Context, j Journal) (Journal, Next, err
 	next := j
 	next.State, next.Told = Verified, !j.Telling // whom nobody told of the new key need not be told of the old one
 	return m.step(ctx, j, next)
+}
+
+// stay turns a rotation that was to be taken back round again: the old key does
+// not work any more, and the new one is what there is.
+func (m *Machine) stay(ctx context.Context, j Journal) (Journal, Next, error) {
+	hint := "the new key works; to go on with it: "
+	if j.State == Switched {
+		hint = "the new key goes on serving; to keep it: "
+	}
+	next := j
+	next.Back, next.Cause = false, nil
+	return m.stop(ctx, next, &Error{
+		Kind: Refused, Code: "key_not_valid", Hint: hint + "broker rotate " + j.Places[0].Profile + " --resume",
+		Err: fmt.Errorf("go back to key %s: AWS does not accept it", j.Old),
+	})
+}
+
+// newWorks reports whether the new key works at this moment. One that is not in
+// the vault yet is tried once it is: see verify.
+func (m *Machine) newWorks(ctx context.Context, j Journal) bool {
+	return j.State == Created || m.Hands.Try(ctx, j, j.New) == nil
 }
 
 // discard deletes the new key. The index does not name it, unless a switch was
@@ -94,6 +110,11 @@ func (m *Machine) discard(ctx context.Context, j Journal) (Journal, Next, error)
 	if err := m.Hands.DeleteKey(ctx, j, j.New); err != nil && !errors.Is(err, ErrGone) {
 		return m.failed(ctx, j, err)
 	}
+	return m.undone(ctx, j)
+}
+
+// undone closes what was taken back: by the user, or because of an error.
+func (m *Machine) undone(ctx context.Context, j Journal) (Journal, Next, error) {
 	if j.Cause != nil {
 		return m.end(ctx, j, Aborted, j.newItems(), j.Cause)
 	}

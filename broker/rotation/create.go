@@ -27,7 +27,7 @@ const (
 // sent leaves nothing behind, so the rotation ends and may be begun anew.
 func (m *Machine) create(ctx context.Context, j Journal) (Journal, Next, error) {
 	if j.Back {
-		return m.end(ctx, j, Undone, j.newItems(), j.Cause)
+		return m.undone(ctx, j)
 	}
 	keys, err := m.Hands.ListKeys(ctx, j)
 	if err == nil {
@@ -210,7 +210,7 @@ func (m *Machine) ours(j Journal, keys []Key, k Key) bool {
 func (m *Machine) nothingMade(ctx context.Context, j Journal) (Journal, Next, error) {
 	switch {
 	case j.Back:
-		return m.end(ctx, j, Undone, j.newItems(), j.Cause)
+		return m.undone(ctx, j)
 	case j.Attempts >= attempts:
 		return m.end(ctx, j, Aborted, j.newItems(), m.problem(&Error{
 			Kind: Refused, Code: "aws_unreachable", Hint: "nothing has changed; try again: " + j.again(),

@@ -96,8 +96,5 @@ func (m *Machine) unmake(ctx context.Context, j Journal) (Journal, Next, error) 
 	if err := m.Hands.DeleteKey(ctx, j, j.New); err != nil && !errors.Is(err, ErrGone) {
 		return m.failed(ctx, j, err)
 	}
-	if j.Cause != nil {
-		return m.end(ctx, j, Aborted, j.newItems(), j.Cause)
-	}
-	return m.end(ctx, j, Undone, j.newItems(), nil)
+	return m.undone(ctx, j)
 }

@@ -189,6 +189,10 @@ func (m *Machine) remains(ctx context.Context, j Journal, accessKeyID string) (*
 	case errors.Is(err, ErrNotYet) && m.Hands.Now().Sub(tried.Streak.Since) <= patience:
 		return &tried, m.soon(), nil
 	case errors.Is(err, ErrNotYet):
+		if j.Back && m.newWorks(ctx, j) {
+			saved, next, err := m.stay(ctx, tried)
+			return &saved, next, err
+		}
 		err = &Error{
 			Kind: Refused, Code: "key_not_valid", Hint: "look at both keys in IAM; broker keeps both, and deletes neither",
 			Err: fmt.Errorf("rotate key %s: key %s, which is to remain, does not work any more", j.Old, accessKeyID),

@@ -4,6 +4,7 @@ package rotation
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 )
@@ -110,5 +111,76 @@ func TestF09UndoAfterALostAnswer(t *testing.T) {
 	}
 	if j := m.run(nobody(t)); j.State != Undone || m.index != oldKey || !m.iam[oldKey].active {
 		t.Errorf("it ended %s, the index names %s, IAM has %v", j.State, m.index, m.iam)
+	}
+}
+
+// TestUndoWithADeadOldKey: there is nothing to go back to, so the rotation goes
+// on with the new key, when the user has been told.
+func TestUndoWithADeadOldKey(t *testing.T) {
+	for _, at := range []State{Created, Stored, Verified} {
+		m := creates(t, 1)
+		m.plan(false)
+		machine := m.machine()
+		j := m.reach(machine, at)
+		m.void = true
+		delete(m.iam, oldKey)
+		if _, err := machine.Undo(context.Background(), j); err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		j = m.run(func(j Journal, _ Next) (Journal, error) {
+			if asked++; j.Back || j.Problem.Code != "key_not_valid" || !strings.Contains(j.Problem.Hint, "the new key works") {
+				t.Fatalf("at %s, asked %d times: back %v, %+v", at, asked, j.Back, j.Problem)
+			}
+			return machine.Resume(context.Background(), j)
+		})
+		m.converged(j)
+		if j.State != Deleted || asked != 1 || m.index != j.New {
+			t.Errorf("undone at %s with a dead old key, it ended %s, asked %d times; the index names %s", at, j.State, asked, m.index)
+		}
+	}
+}
+
+// reach advances until a state.
+func (m *model) reach(machine *Machine, state State) Journal {
+	m.t.Helper()
+	j, err := Decode(m.journal)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for range 1000 {
+		var next Next
+		if j, next, _ = machine.Advance(context.Background(), j); j.State == state {
+			return j
+		}
+		if next.At.After(m.now) {
+			m.now = next.At
+		}
+	}
+	m.t.Fatalf("it does not come to %s", state)
+	return j
+}
+
+// TestRefusedThenNotForgotten: a refusal is told as what it is, though the vault
+// could not be tidied up at once: nobody has taken anything back.
+func TestRefusedThenNotForgotten(t *testing.T) {
+	forgets := 0
+	m := creates(t, 1)
+	m.fault = func(_ *model, call string) faultKind {
+		switch call {
+		case "Forget":
+			if forgets++; forgets == 1 {
+				return laterBefore
+			}
+		case "CreateKey":
+			return refusedBefore
+		}
+		return well
+	}
+	m.plan(false)
+	j := m.run(nobody(t))
+	m.converged(j)
+	if j.State != Aborted || j.Problem == nil || j.Problem.Code != "aws_denied" || forgets != 2 {
+		t.Errorf("%s, %+v, forgotten %d times", j.State, j.Problem, forgets)
 	}
 }
