@@ -16,7 +16,7 @@ import (
 
 // impossibleKey is an access key ID that no key can have: AWS uses the letters
 // of base32, which has no 0 and no 1. IAM looks at permissions first, so asking
-// for its deletion tells whether one would be allowed.
+// for its deletion, or a change of its status, tells whether one would be allowed.
 const impossibleKey = "AKIA0101010101010101"
 
 // rotationPlan says what a rotation would do, and changes nothing: IAM is asked
@@ -58,32 +58,30 @@ func (b *Broker) rotationPlan(ctx context.Context, key record, asker caller) (an
 	}
 	out.Keys = append(out.Keys, states.Keys...)
 	out.Obstacle = obstacle(j, states)
-	return out, b.probePermissions(ctx, signed, key, &out)
+	return out, b.probePermissions(ctx, signed, &out)
 }
 
 // probePermissions finds which actions IAM does not allow.
-func (b *Broker) probePermissions(ctx context.Context, signed ipc.IAMParams, key record, out *ipc.RotationPlan) error {
+func (b *Broker) probePermissions(ctx context.Context, signed ipc.IAMParams, out *ipc.RotationPlan) error {
 	for _, k := range out.Keys {
 		if k.LastUsedError != nil && denied(k.LastUsedError) && !slices.Contains(out.Missing, "iam:GetAccessKeyLastUsed") {
 			out.Missing = append(out.Missing, "iam:GetAccessKeyLastUsed")
 		}
 	}
-	target := ipc.TargetParams{IAMParams: signed, Target: key.AccessKeyID}
-	if i := slices.IndexFunc(out.Keys, func(k ipc.KeyState) bool { return k.AccessKeyID == key.AccessKeyID && k.Active }); i >= 0 {
-		err := b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: target, Active: true}) // it is
-		if denied(err) {
-			out.Missing = append(out.Missing, "iam:UpdateAccessKey")
-		} else if err != nil {
-			return err
+	target := ipc.TargetParams{IAMParams: signed, Target: impossibleKey}
+	for _, probe := range []struct {
+		action string
+		err    error
+	}{
+		{"iam:UpdateAccessKey", b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: target})},
+		{"iam:DeleteAccessKey", b.opts.Worker.DeleteKey(ctx, target)},
+	} {
+		switch {
+		case denied(probe.err):
+			out.Missing = append(out.Missing, probe.action)
+		case probe.err != nil && !hasCode(probe.err, ipc.CodeKeyGone):
+			return probe.err
 		}
-	}
-	target.Target = impossibleKey
-	err := b.opts.Worker.DeleteKey(ctx, target)
-	switch {
-	case denied(err):
-		out.Missing = append(out.Missing, "iam:DeleteAccessKey")
-	case err != nil && !hasCode(err, ipc.CodeKeyGone):
-		return err
 	}
 	if len(out.Missing) > 0 && out.Obstacle == nil {
 		out.Obstacle = fail(ipc.CodeAWSDenied, "have the policy of the user allow it, on the user itself", "IAM does not allow %s", out.Missing[0])

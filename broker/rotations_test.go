@@ -287,3 +287,31 @@ func TestRotateRefusals(t *testing.T) {
 		}
 	})
 }
+
+// TestDryRunChangesNothing: it touches no key that there is, and a revoked key
+// does not sign for it.
+func TestDryRunChangesNothing(t *testing.T) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
+		denied := &ipc.Error{Code: ipc.CodeAWSDenied, Message: "AccessDenied"}
+		for _, c := range []struct{ fails, missing string }{{"", ""}, {"SetKeyStatus", "iam:UpdateAccessKey"}, {"DeleteKey", "iam:DeleteAccessKey"}} {
+			if c.fails != "" {
+				r.aws.failNext(c.fails, denied)
+			}
+			plan := do[ipc.RotationPlan](r, ipc.OpRotate, ipc.RotateParams{Profile: "dev", DryRun: true})
+			if got := strings.Join(plan.Missing, " "); got != c.missing || (plan.Obstacle != nil) != (c.missing != "") {
+				t.Errorf("%s denied: %+v", c.fails, plan)
+			}
+		}
+		for _, call := range r.aws.seenCalls() {
+			if action, target, _ := strings.Cut(call, " "); (action == "SetKeyStatus" || action == "DeleteKey") && target != impossibleKey {
+				t.Errorf("a dry run has called %s", call)
+			}
+		}
+		r.revokedKey(ipc.RevokeParams{Profile: "dev"})
+		mark := r.aws.mark()
+		wantCode(t, "revoked", refused(r, ipc.OpRotate, ipc.RotateParams{Profile: "dev", DryRun: true}), ipc.CodeKeyInactive)
+		if calls := r.aws.since(mark); len(calls) != 0 || r.aws.active(annKey) {
+			t.Errorf("signed by a revoked key: %v", calls)
+		}
+	})
+}
