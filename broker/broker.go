@@ -238,6 +238,7 @@ type Broker struct {
 	flights  map[sessionID]*flight       // calls that wait for a code
 	devices  map[string]*device          // by serial number
 	cooling  map[sessionID]time.Duration // cancelled: background callers wait until then
+	renamed  map[string]string           // access key ID that a switch took: the one that has its place
 	breakers map[path]*breaker           // where AWS is out of reach
 	prompts  int
 	locks    locks
@@ -273,6 +274,7 @@ func New(opts Options) (*Broker, error) {
 		flights:  map[sessionID]*flight{},
 		devices:  map[string]*device{},
 		cooling:  map[sessionID]time.Duration{},
+		renamed:  map[string]string{},
 		breakers: map[path]*breaker{},
 		locks:    locks{keys: map[string]uint64{}},
 		vault:    vaultState{since: opts.Clock.Now()},

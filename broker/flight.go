@@ -212,14 +212,18 @@ func (f *flight) fly(ctx, asking context.Context) {
 	f.timer.Stop()
 	b := f.b
 	b.mu.Lock()
-	if b.flights[f.plan.id] == f { // and not one that came after a lock
-		delete(b.flights, f.plan.id)
+	id := f.plan.id
+	for now, have := range b.flights { // a switch may have moved it, and a lock taken it away
+		if have == f {
+			id = now
+			delete(b.flights, now)
+		}
 	}
 	switch {
 	case err == nil:
-		delete(b.cooling, f.plan.id)
+		delete(b.cooling, id)
 	case hasCode(err, ipc.CodeMFACancelled):
-		b.cooling[f.plan.id] = b.opts.Clock.Boot() + coolDown
+		b.cooling[id] = b.opts.Clock.Boot() + coolDown
 	}
 	f.entry, f.err = e, err
 	close(f.done)

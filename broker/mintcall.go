@@ -172,16 +172,17 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 		e.Spent = code != ""
 		return nil, e
 	}
-	e.id, e.lock = p.id, lock
-	if _, ok := b.current(p); !ok {
+	now, ok := b.current(p) // it may have been switched during the call
+	if !ok {
 		e := removedMeanwhile(p)
 		e.Spent = code != ""
 		return nil, e
 	}
+	e.id, e.lock = now.id, lock
 	err = b.keep(e, p.profile, func() {
 		// Of two that were made at the same time the longer one serves both.
-		if have := b.sessions[p.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
-			b.sessions[p.id] = e
+		if have := b.sessions[e.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
+			b.sessions[e.id] = e
 			b.wakeRotations()
 		}
 	})
@@ -210,18 +211,21 @@ func (b *Broker) keep(e *entry, profile string, enter func()) error {
 
 // current returns p with its key as the index has it now. While a code was
 // waited for, the key may have been stored again, in another item, or removed
-// from this profile and still be there under another. It reports false, and
-// returns p, if the key is gone.
+// from this profile and still be there under another, or a rotation may have put
+// another key in its place. It reports false, and returns p, if the key is gone.
 func (b *Broker) current(p *plan) (*plan, bool) {
 	keys, err := b.index.snapshot()
 	if err != nil {
 		return p, false
 	}
-	for _, profile := range append([]string{p.owner}, slices.Sorted(maps.Keys(keys))...) {
-		if key, ok := keys[profile]; ok && key.AccessKeyID == p.key.AccessKeyID {
-			now := *p
-			now.owner, now.key = profile, key
-			return &now, true
+	profiles := append([]string{p.owner}, slices.Sorted(maps.Keys(keys))...)
+	for id := p.key.AccessKeyID; id != ""; id = b.switchedTo(id) {
+		for _, profile := range profiles {
+			if key, ok := keys[profile]; ok && key.AccessKeyID == id {
+				now := *p
+				now.owner, now.key, now.id.accessKeyID = profile, key, id
+				return &now, true
+			}
 		}
 	}
 	return p, false

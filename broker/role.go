@@ -266,7 +266,7 @@ func (b *Broker) assume(ctx context.Context, p *plan, i int, source *entry, key,
 	if err != nil {
 		return nil, wrap(err, "assume role %s for profile %s", in.RoleARN, role.profile)
 	}
-	e.id, e.roleARN, e.family, e.lock = p.id, in.RoleARN, family, source.lock
+	e.id, e.roleARN, e.family, e.lock = source.id, in.RoleARN, family, source.lock
 	if err := b.keep(e, p.profile, func() { b.roles[key] = e }); err != nil {
 		return nil, err
 	}

@@ -149,11 +149,28 @@ func (b *Broker) clockOffset() time.Duration {
 	return time.Duration(b.offset.Load()) * time.Second
 }
 
-// rename gives the sessions of one key to another one of the same user.
+// switchedTo returns the key that took the place of another one, or "".
+func (b *Broker) switchedTo(accessKeyID string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.renamed[accessKeyID]
+}
+
+// rename gives the sessions of one key, and what waits for a code for one, to
+// another key of the same user.
 func (b *Broker) rename(from, to string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.locks.keys[to] = b.locks.keys[from]
+	b.renamed[from] = to
+	delete(b.renamed, to) // it may be a way back
+	for id, f := range b.flights {
+		moved := sessionID{to, id.serial}
+		if id.accessKeyID == from && b.flights[moved] == nil {
+			delete(b.flights, id)
+			b.flights[moved] = f
+		}
+	}
 	for id, e := range b.sessions {
 		if id.accessKeyID == from {
 			moved := *e
