@@ -35,6 +35,7 @@ func (b *Broker) opCreate(ctx context.Context, r ipc.Request, c conversation) (a
 	rot := b.creating(params.Profile)
 	if rot != nil { // whoever asks again wants it to go on
 		rot.watchedBy(&asker)
+		defer rot.left(&asker)
 		if err := rot.command(ctx, false); err != nil {
 			return nil, err
 		}
@@ -43,8 +44,8 @@ func (b *Broker) opCreate(ctx context.Context, r ipc.Request, c conversation) (a
 		if rot, err = b.beginCreation(ctx, params, &asker); err != nil {
 			return nil, err
 		}
+		defer rot.left(&asker)
 	}
-	defer rot.watchedBy(nil)
 	return rot.follow(ctx, c)
 }
 

@@ -194,7 +194,7 @@ func (b *Broker) rotateUnasked(ctx context.Context, n nag.Notice) (ipc.Rotation,
 	if err != nil {
 		return ipc.Rotation{}, err
 	}
-	defer rot.watchedBy(nil)
+	defer rot.left(&asker)
 	rot.wake()
 	if b.asksNowhere(n.Profile) {
 		b.tasks.start(ctx, func(ctx context.Context) { b.tell(ctx, needsCode(n)) })

@@ -44,13 +44,13 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 			return nil, fail(ipc.CodeNoRotation, "to begin one: broker rotate "+params.Profile, "key %s of profile %s is not being rotated", key.AccessKeyID, params.Profile)
 		}
 		rot.watchedBy(&asker)
-		defer rot.watchedBy(nil)
+		defer rot.left(&asker)
 		if err := rot.command(ctx, params.Undo); err != nil {
 			return nil, err
 		}
 	case rot != nil: // whoever asks again wants to see how far it is
 		rot.watchedBy(&asker)
-		defer rot.watchedBy(nil)
+		defer rot.left(&asker)
 		rot.wake()
 	default:
 		if err := b.mayRotate(key); err != nil {
@@ -59,7 +59,7 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		if rot, err = b.beginRotation(ctx, key, params.Hold, &asker); err != nil {
 			return nil, err
 		}
-		defer rot.watchedBy(nil)
+		defer rot.left(&asker)
 	}
 	if params.Hold { // it may have been under way without
 		if err := rot.hold(ctx); err != nil {
@@ -135,11 +135,26 @@ func (b *Broker) userFree(userName, accountID, what string) error {
 	return nil
 }
 
-// watchedBy sets who can be asked for a code.
+// watchedBy adds somebody who can be asked for a code, until they have left.
 func (r *rotator) watchedBy(c *caller) {
 	r.b.rotations.mu.Lock()
 	defer r.b.rotations.mu.Unlock()
-	r.asker = c
+	r.askers = append(r.askers, c)
+}
+
+// left takes somebody out who was watching.
+func (r *rotator) left(c *caller) {
+	r.b.rotations.mu.Lock()
+	defer r.b.rotations.mu.Unlock()
+	r.askers = slices.DeleteFunc(r.askers, func(have *caller) bool { return have == c })
+}
+
+// askerLocked returns who is asked for a code: who came last, or nil.
+func (r *rotator) askerLocked() *caller {
+	if len(r.askers) == 0 {
+		return nil
+	}
+	return r.askers[len(r.askers)-1]
 }
 
 // follow reports each change of a rotation until it ends, or stands still for

@@ -115,7 +115,7 @@ func (h hands) session(ctx context.Context, p *plan) (*entry, error) {
 		return e, nil
 	}
 	h.b.rotations.mu.Lock()
-	asker, j := h.r.asker, h.r.journal
+	asker, j := h.r.askerLocked(), h.r.journal
 	h.b.rotations.mu.Unlock()
 	if asker == nil {
 		return nil, fail(ipc.CodeMFARequired, "give a code: "+j.ResumeCommand(),

@@ -43,7 +43,7 @@ func (b *Broker) rotationPlan(ctx context.Context, key record, asker caller) (an
 	if len(s.OnRotate) > 0 {
 		out.OnRotate = s.OnRotate[0]
 	}
-	h := hands{b, &rotator{b: b, journal: j, asker: &asker}}
+	h := hands{b, &rotator{b: b, journal: j, askers: []*caller{&asker}}}
 	signed, err := h.signer(ctx, j)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ type rotator struct {
 	next    rotation.Next
 	err     error         // of the last step
 	order   *order        // what the user wants next; nil: nothing
-	asker   *caller       // who can give a code; nil: nobody
+	askers  []*caller     // who can give a code, the latest last
 	changed chan struct{} // closed when any of the above changes
 
 	abandoned bool // its key was revoked, and then replaced or removed
@@ -54,7 +54,9 @@ func (b *Broker) startRotator(ctx context.Context, j rotation.Journal, asker *ca
 	if b.rotations.all == nil {
 		b.rotations.all = map[string]*rotator{}
 	}
-	r.asker = asker
+	if asker != nil {
+		r.askers = []*caller{asker}
+	}
 	b.rotations.all[j.ID] = r
 	b.rotations.mu.Unlock()
 	b.tasks.start(ctx, r.run)

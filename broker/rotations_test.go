@@ -315,3 +315,28 @@ func TestDryRunChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoeverStillWatchesIsAsked: somebody else who looked at the rotation, and
+// left, does not take the one along who can give a code.
+func TestWhoeverStillWatchesIsAsked(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		r.aws.failAlways("VerifyKey", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"})
+		stays := r.start(ipc.OpRotate, ipc.RotateParams{Profile: "dev"}, ipc.AskTerminal)
+		time.Sleep(time.Second)
+		leaves := r.start(ipc.OpRotate, ipc.RotateParams{Profile: "dev"}, ipc.AskTerminal)
+		time.Sleep(time.Minute)
+		leaves.hangUp()
+		<-leaves.done
+		r.lock("dev")
+		r.aws.failNext("VerifyKey")
+		select {
+		case q := <-stays.prompts:
+			stays.answers <- r.aws.code(q.SerialNumber, 0)
+		case <-stays.done:
+		}
+		if <-stays.done; stays.err != nil {
+			t.Errorf("nobody was asked: %v", stays.err)
+		}
+	})
+}

@@ -60,7 +60,7 @@ func (b *Broker) opUsage(ctx context.Context, r ipc.Request, c conversation) (an
 	}
 	j := rotation.Journal{UserName: p.key.UserName, Old: p.key.AccessKeyID, Places: []rotation.Place{{Profile: p.owner}}}
 	q := &inquiry{
-		b: b, plan: p, asker: asker, hands: hands{b, &rotator{b: b, journal: j, asker: &asker}},
+		b: b, plan: p, asker: asker, hands: hands{b, &rotator{b: b, journal: j, askers: []*caller{&asker}}},
 		Usage: ipc.Usage{
 			Profile: p.owner, AccessKeyID: p.key.AccessKeyID, UserName: p.key.UserName, ARN: p.key.ARN,
 			Keys: []ipc.KeyState{}, Services: []ipc.ServiceUse{}, Events: []ipc.EventGroup{},
