@@ -104,6 +104,9 @@ func (b *Broker) maker(ctx context.Context, params ipc.CreateParams, c caller) (
 		return rotation.Maker{}, err
 	}
 	p, err := b.keyPlan(ctx, using, c)
+	if err == nil {
+		err = b.servable(p)
+	}
 	if err != nil {
 		return rotation.Maker{}, err
 	}

@@ -182,3 +182,22 @@ func TestAbandonWaitsForALostAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestRevokedKeyBeginsNothing: what was refused does not begin by itself when
+// the revocation is taken back.
+func TestRevokedKeyBeginsNothing(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		r.revokedKey(ipc.RevokeParams{Profile: "dev"})
+		_, err := r.rotate(ipc.RotateParams{Profile: "dev"})
+		wantCode(t, "rotate", err, ipc.CodeKeyInactive)
+		_, err = r.create(ipc.CreateParams{Profile: "extra", Using: "dev"})
+		wantCode(t, "create", err, ipc.CodeKeyInactive)
+		r.revokedKey(ipc.RevokeParams{Profile: "dev", Undo: true})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 || r.aws.calls("CreateKey") != 0 {
+			t.Errorf("left: %v, %d keys were made", left, r.aws.calls("CreateKey"))
+		}
+	})
+}

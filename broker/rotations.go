@@ -285,6 +285,9 @@ func (b *Broker) newRotation(ctx context.Context, key record, hold bool, asker *
 	if err != nil {
 		return nil, err
 	}
+	if err := b.notRevoked(j.Places[0].Profile, key.AccessKeyID); err != nil {
+		return nil, err
+	}
 	if err := atomicfile.MkdirAll(b.rotationDir(), 0o700); err != nil {
 		return nil, fail(ipc.StorageCode(err), "", "write the journal of a rotation: %v", err)
 	}
