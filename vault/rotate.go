@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"credbroker/credproc"
 	"credbroker/internal/ipc"
@@ -226,6 +227,9 @@ func (w *Worker) storeKey(ctx context.Context, p ipc.StoreKeyParams) (any, error
 		return nil, fmt.Errorf("open the %s vault: %w", p.Store.Backend, err)
 	}
 	key, err := unsealed(ctx, store, p)
+	if err != nil && allHave(ctx, store, p) { // createKey stored it, and could not write the file
+		return ipc.StoredKey{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the sealed key %s: %w", p.AccessKeyID, err)
 	}
@@ -234,6 +238,14 @@ func (w *Worker) storeKey(ctx context.Context, p ipc.StoreKeyParams) (any, error
 		return ipc.StoredKey{Spoilt: wire(err)}, nil
 	}
 	return ipc.StoredKey{}, err
+}
+
+// allHave reports whether every place has the key, whole.
+func allHave(ctx context.Context, store *Store, p ipc.StoreKeyParams) bool {
+	return len(p.Places) > 0 && !slices.ContainsFunc(p.Places, func(place ipc.KeyPlace) bool {
+		_, err := store.Get(ctx, place.Item, place.Profile, p.AccessKeyID)
+		return err != nil
+	})
 }
 
 func unsealed(ctx context.Context, store *Store, p ipc.StoreKeyParams) (secret.String, error) {

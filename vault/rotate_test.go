@@ -230,6 +230,15 @@ func TestF24NoRoomForASecret(t *testing.T) {
 		t.Errorf("the vault has it: %v", err)
 	}
 	s.storedNew(t)
+	if raw, err := s.run(t, ipc.OpStoreKey, s.store); err != nil || string(raw) != "{}" {
+		t.Errorf("the vault has it, and the next step says %s, %v", raw, err)
+	}
+	if err := s.memory.Delete(t.Context(), s.store.Places[1].Item); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.run(t, ipc.OpStoreKey, s.store); err == nil {
+		t.Error("one of the places does not have it")
+	}
 
 	s = newSealing(t)
 	s.aws.iam.onCreate = func() { gone(); s.memory.Break(vaulttest.Full) }
