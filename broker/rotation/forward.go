@@ -57,7 +57,7 @@ func (m *Machine) verify(ctx context.Context, j Journal) (Journal, Next, error) 
 		next := tried
 		next.State = Verified
 		return m.step(ctx, j, next)
-	case errors.Is(err, ErrNotYet) && m.Hands.Now().Sub(*j.StoredAt) > patience:
+	case errors.Is(err, ErrNotYet) && tried.Streak.Count > verifications && m.Hands.Now().Sub(tried.Streak.Since) > patience:
 		return m.turn(ctx, j, &Error{
 			Kind: Refused, Code: "key_not_valid", Hint: "what served before goes on serving; try again later: " + j.again(),
 			Err: fmt.Errorf("%s: AWS does not accept the new key %s after %v", j.What(), j.New, patience),
@@ -67,6 +67,7 @@ func (m *Machine) verify(ctx context.Context, j Journal) (Journal, Next, error) 
 	case errors.Is(err, ErrSpoilt):
 		return m.elsewhere(ctx, j, err)
 	case err != nil && !errors.Is(err, ErrNotYet):
+		tried.Streak = Streak{} // nobody knows: it counts neither for the key nor against it
 		return m.failed(ctx, tried, err)
 	}
 	return tried, m.soon(), nil
