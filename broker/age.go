@@ -122,8 +122,19 @@ func (b *Broker) rotationStands(accessKeyID string) (rotating, stuck bool) {
 	}
 	b.rotations.mu.Lock()
 	defer b.rotations.mu.Unlock()
-	return true, rot.next.Why == rotation.Stuck
+	switch rot.next.Why {
+	case rotation.Stuck:
+		return true, true
+	case rotation.Held, rotation.Retrying:
+		keep := b.files.current().settings.Rotation.KeepDisabled
+		return true, b.trueNow().Sub(rot.journal.Since(keep)) > waitsLong
+	}
+	return true, false
 }
+
+// waitsLong is after which time a rotation that is held, or waits for a code or
+// for the vault, counts as one that stands still: its user may have forgotten it.
+const waitsLong = 24 * time.Hour
 
 // describeKeys returns the stored keys with all that is known of them, sorted
 // by profile.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"credbroker/broker/nag"
 	"credbroker/internal/ipc"
 )
 
@@ -56,6 +57,34 @@ func TestHoldOutlivesOnRotate(t *testing.T) {
 			rot, err := r.rotate(ipc.RotateParams{Profile: "dev", Resume: true})
 			if err != nil || rot.Waiting != "held" || r.aws.calls("SetKeyStatus") != 0 {
 				t.Errorf("while it ran %v: %+v, %v", meanwhile, rot, err)
+			}
+		})
+	}
+}
+
+// TestHeldIsMentioned: who has forgotten a rotation that is held, or that waits
+// for a code, hears of it from the second day on.
+func TestHeldIsMentioned(t *testing.T) {
+	for _, hold := range []bool{true, false} {
+		bubble(t, overdue, func(t *testing.T, r *rig) {
+			rot, err := r.rotate(ipc.RotateParams{Profile: "dev", Hold: hold})
+			if err != nil {
+				t.Fatal(err)
+			}
+			find := func() []nag.Notice {
+				found, err := r.find(r.files.current(), nag.CLI, r.localNow())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return found
+			}
+			if n := find(); len(n) != 0 {
+				t.Errorf("hold %v: at once: %+v", hold, n)
+			}
+			time.Sleep(50 * time.Hour)
+			synctest.Wait()
+			if n := find(); len(n) != 1 || n[0].AccessKeyID != rot.New || n[0].Next != "broker rotate dev --resume" {
+				t.Errorf("hold %v: after two days: %+v", hold, n)
 			}
 		})
 	}

@@ -188,6 +188,20 @@ func (j Journal) Profiles() []string {
 	return names
 }
 
+// Since returns from when on the next step could be done, as far as the journal
+// tells, with an old key that is kept for so long.
+func (j Journal) Since(keepDisabled time.Duration) time.Time {
+	switch {
+	case j.DisabledAt != nil:
+		return j.DisabledAt.Add(keepDisabled)
+	case j.SwitchedAt != nil:
+		return *j.SwitchedAt
+	case j.StoredAt != nil:
+		return *j.StoredAt
+	}
+	return j.PlannedAt
+}
+
 // Items returns the vault items that a rotation in this state may have, or
 // need: none of them is an orphan.
 func (j Journal) Items() []string {
