@@ -51,7 +51,7 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 	case rot != nil: // whoever asks again wants to see how far it is
 		rot.watchedBy(&asker)
 		defer rot.left(&asker)
-		rot.wake()
+		rot.again()
 	default:
 		if err := b.mayRotate(key); err != nil {
 			return nil, err
@@ -133,6 +133,17 @@ func (b *Broker) userFree(userName, accountID, what string) error {
 			"%s: the keys of IAM user %s are being changed already: %s", what, userName, j.What())
 	}
 	return nil
+}
+
+// again has a rotation try at once what it would try later. What it waited for so
+// far, a code perhaps, may be had from who watches now.
+func (r *rotator) again() {
+	r.b.rotations.mu.Lock()
+	if r.next.Why == rotation.Retrying {
+		r.err = nil
+	}
+	r.b.rotations.mu.Unlock()
+	r.wake()
 }
 
 // watchedBy adds somebody who can be asked for a code, until they have left.

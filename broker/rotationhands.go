@@ -119,7 +119,7 @@ func (h hands) session(ctx context.Context, p *plan) (*entry, error) {
 	h.b.rotations.mu.Unlock()
 	if asker == nil {
 		return nil, fail(ipc.CodeMFARequired, "give a code: "+j.ResumeCommand(),
-			"the rotation of key %s waits for a session with an MFA code", p.key.AccessKeyID)
+			"%s: it waits for a session with an MFA code", j.What())
 	}
 	p.want.insists = true
 	return h.b.await(ctx, p, *asker)

@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,4 +89,24 @@ func TestHeldIsMentioned(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRotateAgainAsksForTheCode: a rotation that waits for a code asks whoever
+// comes back for it, with or without --resume, and names the key it replaces.
+func TestRotateAgainAsksForTheCode(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		rot, err := r.rotate(ipc.RotateParams{Profile: "dev"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Hour)
+		synctest.Wait()
+		if s := r.status().Rotations; len(s) != 1 || s[0].Problem == nil || !strings.Contains(s[0].Problem.Message, annKey) {
+			t.Fatalf("%+v", s)
+		}
+		again, err := r.rotate(ipc.RotateParams{Profile: "dev"})
+		if err != nil || again.State != "deleted" || again.New != rot.New {
+			t.Errorf("%+v, %v", again, err)
+		}
+	})
 }
