@@ -63,6 +63,10 @@ func (b *Broker) ended(n nag.Notice, rot ipc.Rotation, err error) nag.Notice {
 		e := coded(err)
 		out.Title = "AWS key of " + whose + " is not replaced"
 		out.Text, out.Next = e.Message, e.Hint
+	case rot.State == string(rotation.Undone):
+		out.Title = "Rotation of the AWS key of " + whose + " is taken back"
+		out.Text = "key " + rot.Old + " serves on, and no new one is left"
+		out.Next = "broker rotate " + n.Profile
 	case rot.Waiting == string(rotation.Held):
 		out.Title = "AWS key of " + whose + " has a successor"
 		out.Text = "key " + rot.New + " is in use, and " + rot.Old + " still works, as you asked"

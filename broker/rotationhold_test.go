@@ -110,3 +110,13 @@ func TestRotateAgainAsksForTheCode(t *testing.T) {
 		}
 	})
 }
+
+// TestNoticeOfOneThatWasTakenBack does not say that the old key is gone.
+func TestNoticeOfOneThatWasTakenBack(t *testing.T) {
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		n := r.ended(nag.Notice{AccessKeyID: annKey, Profile: "dev"}, ipc.Rotation{State: "undone", Old: annKey, New: bobKey}, nil)
+		if !strings.Contains(n.Title, "taken back") || strings.Contains(n.Text, bobKey) || strings.Contains(n.Text, "deleted") {
+			t.Errorf("%+v", n)
+		}
+	})
+}
