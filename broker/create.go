@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"credbroker/broker/rotation"
-	"credbroker/internal/atomicfile"
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
 )
@@ -80,13 +79,7 @@ func (b *Broker) beginCreation(ctx context.Context, params ipc.CreateParams, ask
 	if err != nil {
 		return nil, err
 	}
-	if err := atomicfile.MkdirAll(b.rotationDir(), 0o700); err != nil {
-		return nil, fail(ipc.StorageCode(err), "", "write the journal of a rotation: %v", err)
-	}
-	if err := (hands{b, nil}).Save(ctx, j); err != nil {
-		return nil, err
-	}
-	return b.startRotator(ctx, j, asker), nil
+	return b.begin(ctx, j, asker, hands{b, nil}.Save)
 }
 
 // maker finds out who asks IAM for a key, and for whose.

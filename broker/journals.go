@@ -68,6 +68,20 @@ func (b *Broker) TakeUp(ctx context.Context) {
 	}
 }
 
+// begin writes down a rotation that is planned, and has it carried out. A journal
+// that cannot be relied on goes at once: the user is told that nothing has begun,
+// and the next daemon would take it up.
+func (b *Broker) begin(ctx context.Context, j rotation.Journal, asker *caller, save func(context.Context, rotation.Journal) error) (*rotator, error) {
+	if err := atomicfile.MkdirAll(b.rotationDir(), 0o700); err != nil {
+		return nil, fail(ipc.StorageCode(err), "", "write the journal of a rotation: %v", err)
+	}
+	if err := save(ctx, j); err != nil {
+		b.removeJournal(ctx, j.ID)
+		return nil, err
+	}
+	return b.startRotator(ctx, j, asker), nil
+}
+
 func (b *Broker) readJournal(id string) (rotation.Journal, error) {
 	data, err := atomicfile.Read(b.journalFile(id), maxJournal)
 	if err != nil {

@@ -3,12 +3,15 @@
 package broker
 
 import (
+	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"credbroker/broker/rotation"
 	"credbroker/internal/ipc"
 )
 
@@ -65,4 +68,27 @@ func TestNoKeyIsStoredWhileARotationBegins(t *testing.T) {
 			t.Errorf("%s: %v", op, c.err)
 		}
 	}
+}
+
+// TestF27JournalThatMayNotLast: the journal is written, and nobody knows whether
+// it would outlive a crash. The user is told no, so no later daemon takes it up.
+func TestF27JournalThatMayNotLast(t *testing.T) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
+		places := []rotation.Place{{Profile: "dev", OldItem: newItem(), NewItem: newItem()}}
+		subject := rotation.Subject{UserName: "ann", AccountID: account, ARN: annARN, AccessKeyID: annKey}
+		j, err := rotation.Plan(randomID(), subject, newItem(), places, false, r.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.begin(t.Context(), j, nil, func(ctx context.Context, j rotation.Journal) error {
+			if err := (hands{r.Broker, nil}).Save(ctx, j); err != nil {
+				t.Error(err)
+			}
+			return &ipc.Error{Code: ipc.CodeStorage, Message: "sync: input/output error"}
+		})
+		wantCode(t, "begin", err, ipc.CodeStorage)
+		if left, _ := os.ReadDir(r.rotationDir()); len(left) != 0 || r.rotating(annKey) != nil {
+			t.Errorf("left: %v", left)
+		}
+	})
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"credbroker/broker/rotation"
-	"credbroker/internal/atomicfile"
 	"credbroker/internal/ipc"
 )
 
@@ -288,13 +287,7 @@ func (b *Broker) newRotation(ctx context.Context, key record, hold bool, asker *
 	if err := b.notRevoked(j.Places[0].Profile, key.AccessKeyID); err != nil {
 		return nil, err
 	}
-	if err := atomicfile.MkdirAll(b.rotationDir(), 0o700); err != nil {
-		return nil, fail(ipc.StorageCode(err), "", "write the journal of a rotation: %v", err)
-	}
-	if err := (hands{b, nil}).Save(ctx, j); err != nil {
-		return nil, err
-	}
-	return b.startRotator(ctx, j, asker), nil
+	return b.begin(ctx, j, asker, hands{b, nil}.Save)
 }
 
 func newItem() string { return "broker.v1." + randomID() }
