@@ -31,21 +31,31 @@ func (b *Broker) opCreate(ctx context.Context, r ipc.Request, c conversation) (a
 			return nil, err
 		}
 	}
-	rot := b.creating(params.Profile)
-	if rot != nil { // whoever asks again wants it to go on
-		rot.watchedBy(&asker)
-		defer rot.left(&asker)
-		if err := rot.command(ctx, false); err != nil {
-			return nil, err
-		}
+	var made ipc.Rotation
+	var err error
+	if rot := b.creating(params.Profile); rot != nil { // whoever asks again wants it to go on
+		made, err = rot.steer(ctx, c, &asker, false)
 	} else {
-		var err error
 		if rot, err = b.beginCreation(ctx, params, &asker); err != nil {
 			return nil, err
 		}
 		defer rot.left(&asker)
+		made, err = rot.follow(ctx, c)
 	}
-	return rot.follow(ctx, c)
+	if err == nil && made.State == string(rotation.Undone) {
+		err = fail(ipc.CodeNoKey, "to begin anew: broker add "+params.Profile+" --create", "make a key for profile %s: it was taken back meanwhile", params.Profile)
+	}
+	return made, err
+}
+
+// steer has a rotation go on, or back, and stays to see how that goes.
+func (r *rotator) steer(ctx context.Context, c conversation, asker *caller, undo bool) (ipc.Rotation, error) {
+	r.watchedBy(asker)
+	defer r.left(asker)
+	if err := r.command(ctx, undo); err != nil {
+		return ipc.Rotation{}, err
+	}
+	return r.follow(ctx, c)
 }
 
 // creating returns the creation of a key for a profile, or nil.

@@ -157,3 +157,50 @@ func TestCreateOutlivesTheDaemon(t *testing.T) {
 		})
 	}
 }
+
+// TestCreateUndo: a creation that stands still is taken back, and leaves nothing;
+// one that may go on is sent on by rotate as well.
+func TestCreateUndo(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.aws.failAlways("StoreKey", &ipc.Error{Code: ipc.CodeKeychainCorrupt, Message: "the sealed file is missing"})
+		_, err := r.create(ipc.CreateParams{Profile: "second"})
+		wantCode(t, "create", err, ipc.CodeKeychainCorrupt)
+		if hint := coded(err).Hint; !strings.Contains(hint, "broker rotate second --undo") || strings.Contains(hint, "is stored") {
+			t.Errorf("the hint is %q", hint)
+		}
+		_, err = r.rotate(ipc.RotateParams{Profile: "second", Resume: true})
+		wantCode(t, "resume", err, ipc.CodeKeychainCorrupt)
+		rot, err := r.rotate(ipc.RotateParams{Profile: "second", Undo: true})
+		if err != nil || rot.State != "undone" || rot.New == "" {
+			t.Fatalf("%+v, %v", rot, err)
+		}
+		r.unmade(1)
+		if _, err := r.rotate(ipc.RotateParams{Profile: "second", Undo: true}); err == nil {
+			t.Error("it was taken back twice")
+		}
+		r.aws.failNext("StoreKey")
+		if rot, err = r.rotate(ipc.RotateParams{Profile: "dev", Hold: true}); err != nil {
+			t.Errorf("the user's keys are not free: %v", err)
+		}
+	})
+}
+
+// TestCreateUndoneMeanwhile: who waits for a key that somebody else takes back is
+// not told that there is one.
+func TestCreateUndoneMeanwhile(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		r.aws.failAlways("VerifyKey", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId"})
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := r.create(ipc.CreateParams{Profile: "second"})
+			waiting <- err
+		}()
+		time.Sleep(time.Minute)
+		if rot, err := r.rotate(ipc.RotateParams{Profile: "second", Undo: true}); err != nil || rot.State != "undone" {
+			t.Fatalf("%+v, %v", rot, err)
+		}
+		wantCode(t, "who waits", <-waiting, ipc.CodeNoKey)
+		r.unmade(1)
+	})
+}

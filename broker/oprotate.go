@@ -25,14 +25,17 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 	}
 	asker := callerOf(r, c)
 	asker.answers = true
-	key, err := b.keyToRotate(ctx, params.Profile, asker)
-	if err != nil {
-		return nil, err
-	}
 	if asker.sit != nil {
 		if err := asker.sit(); err != nil {
 			return nil, err
 		}
+	}
+	if rot := b.creating(params.Profile); rot != nil && (params.Resume || params.Undo) { // it has no key yet
+		return rot.steer(ctx, c, &asker, params.Undo)
+	}
+	key, err := b.keyToRotate(ctx, params.Profile, asker)
+	if err != nil {
+		return nil, err
 	}
 	if params.DryRun {
 		return b.rotationPlan(ctx, key, asker)

@@ -19,7 +19,7 @@ func (b *Broker) notRotating(profile string, key record) error {
 	}
 	j := r.state()
 	if j.Creating() {
-		return fail(ipc.CodeRefused, "see it to its end: "+j.ResumeCommand(), "key %s of profile %s is still being made", key.AccessKeyID, profile)
+		return fail(ipc.CodeRefused, "see it to its end: "+j.ResumeCommand()+"; or take it back: "+j.UndoCommand(), "key %s of profile %s is still being made", key.AccessKeyID, profile)
 	}
 	its := j.Places[0].Profile // which profile need not be: a key can have several
 	return fail(ipc.CodeRefused, "see it to its end: broker rotate "+its+" --resume; or take it back: broker rotate "+its+" --undo",

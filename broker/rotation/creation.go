@@ -62,6 +62,17 @@ func (j Journal) ResumeCommand() string {
 	return j.again() + " --resume"
 }
 
+// UndoCommand is what the user types to have j taken back.
+func (j Journal) UndoCommand() string { return "broker rotate " + j.Places[0].Profile + " --undo" }
+
+// hint is what to do about a problem that says nothing of that itself.
+func (j Journal) hint() string {
+	if j.Creating() {
+		return "when that is put right: " + j.ResumeCommand() + "; to have the new key deleted: " + j.UndoCommand()
+	}
+	return "a key that works is stored; when that is put right: " + j.ResumeCommand()
+}
+
 // room reports why there is no place for a new key.
 func (j Journal) room(keys []Key) error {
 	if len(keys) < maxKeys {

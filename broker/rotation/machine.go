@@ -191,7 +191,7 @@ func (m *Machine) stop(ctx context.Context, j Journal, err error) (Journal, Next
 	next := j
 	next.Problem = m.problem(err)
 	if next.Problem.Hint == "" {
-		next.Problem.Hint = "a key that works is stored; when that is put right: broker rotate " + j.Places[0].Profile + " --resume"
+		next.Problem.Hint = j.hint()
 	}
 	saved, serr := m.save(ctx, j, next)
 	if serr != nil {

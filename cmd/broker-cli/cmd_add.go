@@ -46,7 +46,8 @@ With --create IAM makes a new key, and its secret goes straight into the vault.
 Who asks IAM for it is the profile of --using, else the one that PROFILE takes
 its credentials from, or the only one with a stored key. It is a key of the
 same user, or with --user of another one, for an administrator. No crash loses
-it, or leaves it behind at IAM; the same command goes on. It needs
+it, or leaves it behind at IAM; the same command goes on, and until the profile
+has the key broker rotate PROFILE --undo takes it back. It needs
 iam:CreateAccessKey, iam:ListAccessKeys and iam:DeleteAccessKey.`, "broker add dev --csv ~/Downloads/ann_accessKeys.csv"),
 		Flags: []cli.Flag{
 			namedProfileFlag(),

@@ -36,6 +36,7 @@ back. Programs that run go on with what they have. One MFA code is enough.
 Whatever interrupts it, a key that works stays stored: broker goes on by itself,
 or with --resume where a person is needed. A second key that broker did not
 make, or a use of the old one by something else, stops it before any harm.
+--resume and --undo are for a key that broker add --create is making, too.
 
 --due rotates each key that is due, in turn: those that nobody uses are left for
 you to delete. One that fails does not keep the next one from its turn.
@@ -47,7 +48,7 @@ docs/rotation.md tells all of it.`, "broker rotate dev"),
 			switchFlag("dry-run", "say what would happen and what IAM does not allow, and change nothing"),
 			switchFlag("hold", "keep both keys active after the switch, until --resume"),
 			switchFlag("resume", "go on with a rotation that is held, or stands still"),
-			switchFlag("undo", "take the rotation back: the old key serves again"),
+			switchFlag("undo", "take the rotation back: the old key serves again, and the new one is deleted"),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -134,6 +135,12 @@ func (a *app) printRotation(r ipc.Rotation, profile string) {
 	switch {
 	case r.State == "deleted":
 		a.printf("rotated: %s took the place of %s, which is deleted\nnext: broker list\n", r.New, r.Old)
+	case r.State == "added":
+		a.printf("made %s for IAM user %s: profile %s has it\nnext: broker list\n", r.New, client.Printable(r.UserName), profile)
+	case r.State == "undone" && r.Old == "" && r.New == "":
+		a.printf("taken back: no key is made for profile %s\nnext: broker list\n", profile)
+	case r.State == "undone" && r.Old == "":
+		a.printf("taken back: the new key %s is deleted, and profile %s has none\nnext: broker list\n", r.New, profile)
 	case r.State == "undone":
 		a.printf("taken back: %s serves again, and the new key is deleted\nnext: broker list\n", r.Old)
 	case r.Waiting == "held":
