@@ -139,7 +139,7 @@ func (b *Broker) made(ctx context.Context, j rotation.Journal, list func() (ipc.
 	if err != nil {
 		return nil, err
 	}
-	made := j.Made(keysOf(states))
+	made := j.Made(keysOf(states, nil))
 	if len(made) > 0 {
 		return made, nil
 	}

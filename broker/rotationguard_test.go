@@ -92,3 +92,30 @@ func TestF27JournalThatMayNotLast(t *testing.T) {
 		}
 	})
 }
+
+// TestF11SecondKeyOfAnotherProfile: a key that is stored here is not called one
+// that nobody knows, to be deleted in IAM.
+func TestF11SecondKeyOfAnotherProfile(t *testing.T) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
+		made, err := r.create(ipc.CreateParams{Profile: "extra", Using: "dev"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.rotate(ipc.RotateParams{Profile: "dev"})
+		wantCode(t, "rotate", err, ipc.CodeKeyQuota)
+		plan := do[ipc.RotationPlan](r, ipc.OpRotate, ipc.RotateParams{Profile: "dev", DryRun: true})
+		for what, e := range map[string]*ipc.Error{"rotate": coded(err), "a dry run": plan.Obstacle} {
+			if e == nil || !strings.Contains(e.Message, made.New+", that of profile extra") || strings.Contains(e.Message, "did not make") ||
+				!strings.Contains(e.Hint, "broker remove extra") {
+				t.Errorf("%s: %+v", what, e)
+			}
+		}
+		_, err = r.create(ipc.CreateParams{Profile: "third", Using: "dev"})
+		wantCode(t, "a third key", err, ipc.CodeKeyQuota)
+		for _, profile := range []string{"profile dev", "profile extra"} {
+			if !strings.Contains(coded(err).Message, profile) {
+				t.Errorf("%v does not name %s", err, profile)
+			}
+		}
+	})
+}

@@ -152,10 +152,14 @@ func (h hands) ListKeys(ctx context.Context, j rotation.Journal) ([]rotation.Key
 	var keys []rotation.Key
 	err := h.iam(ctx, j, func(p ipc.IAMParams) error {
 		states, err := h.b.opts.Worker.ListKeys(ctx, p)
-		keys = keysOf(states)
 		if err != nil {
 			return err
 		}
+		stored, err := h.b.index.snapshot()
+		if err != nil {
+			return err
+		}
+		keys = keysOf(states, stored)
 		return lastUseKnown(j, states)
 	})
 	return keys, err

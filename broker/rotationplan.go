@@ -57,7 +57,7 @@ func (b *Broker) rotationPlan(ctx context.Context, key record, asker caller) (an
 		return nil, err
 	}
 	out.Keys = append(out.Keys, states.Keys...)
-	out.Obstacle = obstacle(j, states)
+	out.Obstacle = obstacle(j, keysOf(states, keys))
 	return out, b.probePermissions(ctx, signed, &out)
 }
 
@@ -90,9 +90,9 @@ func (b *Broker) probePermissions(ctx context.Context, signed ipc.IAMParams, out
 }
 
 // obstacle returns what would stop a rotation before it has begun.
-func obstacle(j rotation.Journal, states ipc.KeyStates) *ipc.Error {
+func obstacle(j rotation.Journal, keys []rotation.Key) *ipc.Error {
 	var e *rotation.Error
-	if errors.As(rotation.Free(j, keysOf(states)), &e) {
+	if errors.As(rotation.Free(j, keys), &e) {
 		return fail(ipc.Code(e.Code), e.Hint, "%v", e)
 	}
 	return nil
@@ -102,11 +102,18 @@ func denied(err error) bool {
 	return hasCode(err, ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined)
 }
 
-func keysOf(states ipc.KeyStates) []rotation.Key {
+// keysOf says of each key at IAM which profile has it here, if one has.
+func keysOf(states ipc.KeyStates, stored map[string]record) []rotation.Key {
+	profiles := map[string]string{}
+	for profile, k := range stored {
+		if first, twice := profiles[k.AccessKeyID]; !twice || profile < first {
+			profiles[k.AccessKeyID] = profile
+		}
+	}
 	var keys []rotation.Key
 	for _, k := range states.Keys {
 		keys = append(keys, rotation.Key{
-			AccessKeyID: k.AccessKeyID, Active: k.Active, CreateDate: k.CreateDate,
+			AccessKeyID: k.AccessKeyID, Profile: profiles[k.AccessKeyID], Active: k.Active, CreateDate: k.CreateDate,
 			LastUsed: k.LastUsed, ServiceName: k.ServiceName, Region: k.Region,
 		})
 	}

@@ -98,7 +98,16 @@ func Free(j Journal, keys []Key) error {
 		}
 	}
 	for _, k := range keys {
-		if k.AccessKeyID != j.Old {
+		switch {
+		case k.AccessKeyID == j.Old:
+		case k.Profile != "":
+			return &Error{
+				Kind: Refused, Code: "key_quota",
+				Hint: "IAM allows two keys, so the rotation needs its place: broker remove " + k.Profile + ", and delete it in IAM; after the rotation: broker add " +
+					k.Profile + " --create --using " + j.Places[0].Profile,
+				Err: fmt.Errorf("rotate key %s: IAM user %s has a second key: %s", j.Old, j.UserName, k.describe()),
+			}
+		default:
 			return &Error{
 				Kind: Refused, Code: "key_quota",
 				Hint: "find out who uses it; IAM allows two keys, so the rotation needs its place: delete it in IAM if nobody does",
@@ -113,6 +122,9 @@ func Free(j Journal, keys []Key) error {
 func (k Key) describe() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, ", k.AccessKeyID)
+	if k.Profile != "" {
+		fmt.Fprintf(&b, "that of profile %s, ", k.Profile)
+	}
 	if !k.Active {
 		b.WriteString("Inactive, ")
 	}
@@ -203,7 +215,7 @@ func (j Journal) Settled(now time.Time) bool {
 // was made then, nobody has used it, and the rest is as it was.
 func (m *Machine) ours(j Journal, keys []Key, k Key) bool {
 	old, there := find(keys, j.Old)
-	return (j.Creating() || there && old.Active) && k.LastUsed == nil && j.Announced(k.CreateDate)
+	return (j.Creating() || there && old.Active) && k.LastUsed == nil && k.Profile == "" && j.Announced(k.CreateDate)
 }
 
 // nothingMade goes back to before the announcement.

@@ -11,6 +11,7 @@ import (
 // Key is one access key of the user, as IAM has it.
 type Key struct {
 	AccessKeyID string
+	Profile     string // that has it here; empty: none
 	Active      bool
 	CreateDate  time.Time
 	LastUsed    *time.Time // nil: never, or not yet known to IAM
