@@ -48,7 +48,7 @@ bench-quick: build
 	@go run ./internal/bench -programs bin -quick
 
 vet-platforms:
-	@for p in $(PLATFORMS); do echo "vet $$p" && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... || exit 1; done
+	@for p in $(PLATFORMS); do echo "vet $$p" && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... || exit 1; done; GOOS=darwin CGO_ENABLED=1 go vet ./cmd/broker-cli
 
 lint:
 	go run $(GOLANGCI) run ./...

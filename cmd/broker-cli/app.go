@@ -7,10 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"credbroker/internal/client"
 
@@ -27,7 +24,10 @@ type app struct {
 
 // run is every command but the helper. It returns the exit status.
 func (a *app) run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if err := a.StartedByBroker(); err != nil {
+		return client.Report(a.Stderr, err)
+	}
+	ctx, stop := client.UntilSignal(context.Background())
 	defer stop()
 	commands := a.commands()
 	parser := client.LineParser{Commands: tableOf(commands), IsProfile: a.IsProfile}
@@ -46,7 +46,7 @@ func (a *app) run() int {
 	out := &output{w: a.Stdout}
 	a.Stdout = out
 	if err := a.cli(commands).RunContext(ctx, argv); err != nil {
-		return client.Report(a.Stderr, client.HelpOf(a.WithProxy(err), l.Path...))
+		return client.StatusUntil(ctx, client.Report(a.Stderr, client.HelpOf(a.WithProxy(err), l.Path...)))
 	}
 	if !l.Has("help") && nags(l) {
 		a.Nag(ctx)
@@ -73,7 +73,7 @@ func (o *output) Write(data []byte) (int, error) {
 }
 
 // cli builds the command line interface. What it is given to parse has passed
-// lineParser, and is in order. Errors come back to run, which alone prints them
+// LineParser, and is in order. Errors come back to run, which alone prints them
 // and chooses the exit status.
 func (a *app) cli(commands []*cli.Command) *cli.App {
 	return &cli.App{
@@ -85,7 +85,7 @@ func (a *app) cli(commands []*cli.Command) *cli.App {
 		Writer:          a.Stdout,
 		ErrWriter:       a.Stderr,
 		HideVersion:     true,
-		HideHelpCommand: true, // lineParser turns "help exec" into "exec --help"
+		HideHelpCommand: true, // LineParser turns "help exec" into "exec --help"
 		ExitErrHandler:  func(*cli.Context, error) {},
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"credbroker/internal/client"
 )
 
-// newHelperCommand is the helper's entry in the help; main dispatches it
-// before this table exists.
+// newHelperCommand is the helper's entry in the help; broker runs it without
+// broker-cli.
 func newHelperCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      client.HelperName,

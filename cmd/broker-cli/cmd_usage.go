@@ -63,7 +63,7 @@ func (a *app) ask(ctx context.Context, op string, params any, profile string) (r
 	if t, ok := client.OpenTerminal(); ok {
 		defer func() { _ = t.TTY.Close() }() // what was written is on the screen
 		p := t.Patient(profile)
-		defer p.Notice.Stop()
+		defer p.Stop()
 		req.Ask, surface = ipc.AskTerminal, p
 	}
 	err = a.Unlocked(ctx, func() (err error) {

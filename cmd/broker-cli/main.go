@@ -18,10 +18,10 @@ import (
 )
 
 func main() {
-	exe, _ := os.Executable() // without it no other program of ours is found
+	exe, _ := os.Executable() // "" where the system cannot say
 	a := &app{App: &client.App{
 		Version: version,
-		Exe:     exe,
+		Exe:     client.Executable(exe, os.Args[0]),
 		Called:  os.Args[0],
 		Env:     client.Environ(os.Environ()),
 		Getenv:  os.Getenv,
@@ -30,6 +30,8 @@ func main() {
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Now:     time.Now,
+
+		Inherited: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 	}, args: os.Args[1:]}
 	os.Exit(a.run())
 }

@@ -4,10 +4,14 @@
 
 package main
 
+import "credbroker/internal/client"
+
 const (
-	nativeStore  = backendKeychain // tried first by init
-	missingStore = ""              // why this build lacks the platform's own store
+	nativeStore  = client.BackendKeychain // tried first by init
+	missingStore = ""                     // why this build lacks the platform's own store
 )
 
 // backends are the stores of this platform, the best first.
-func backends() []string { return []string{backendKeychain, backendFile, backendPass} }
+func backends() []string {
+	return []string{client.BackendKeychain, client.BackendFile, client.BackendPass}
+}

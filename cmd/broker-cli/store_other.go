@@ -4,10 +4,12 @@
 
 package main
 
+import "credbroker/internal/client"
+
 const (
-	nativeStore  = backendFile // tried first by init
-	missingStore = ""          // why this build lacks the platform's own store
+	nativeStore  = client.BackendFile // tried first by init
+	missingStore = ""                 // why this build lacks the platform's own store
 )
 
 // backends are the stores of this platform, the best first.
-func backends() []string { return []string{backendFile, backendPass} }
+func backends() []string { return []string{client.BackendFile, client.BackendPass} }

@@ -14,19 +14,17 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"credbroker/internal/client"
 )
 
 func main() {
-	exe, _ := os.Executable() // without it no other program of ours is found
+	exe, _ := os.Executable() // "" where the system cannot say
 	a := &client.App{
 		Version: version,
-		Exe:     exe,
+		Exe:     client.Executable(exe, os.Args[0]),
 		Called:  os.Args[0],
 		Env:     client.Environ(os.Environ()),
 		Getenv:  os.Getenv,
@@ -35,6 +33,8 @@ func main() {
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Now:     time.Now,
+
+		Inherited: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 	}
 	args := os.Args[1:]
 	if len(args) > 0 && args[0] == client.HelperName && !asksForHelp(args[1:]) {
@@ -43,7 +43,7 @@ func main() {
 	if line, ok := a.ParseExec(args); ok {
 		os.Exit(exec(a, line))
 	}
-	os.Exit(client.Report(a.Stderr, a.BecomeCLI(os.Args, os.Environ())))
+	os.Exit(client.Report(a.Stderr, a.BecomeCLI(os.Args)))
 }
 
 // version is the release, set by the linker.
@@ -56,7 +56,7 @@ func asksForHelp(args []string) bool {
 
 // exec is broker exec. It returns only if the child could not be started.
 func exec(a *client.App, line client.Line) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := client.UntilSignal(context.Background())
 	defer stop()
-	return client.Report(a.Stderr, a.RunExec(ctx, line))
+	return client.StatusUntil(ctx, client.Report(a.Stderr, a.RunExec(ctx, line)))
 }

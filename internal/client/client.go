@@ -30,6 +30,10 @@ type App struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Now     func() time.Time
+
+	// Inherited are the standard streams as the program has them, for what takes
+	// its place where the system has no exec: a console is a console there, too.
+	Inherited [3]*os.File
 }
 
 // Places returns where everything lives. It fails only on an environment that

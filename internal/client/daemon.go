@@ -91,9 +91,9 @@ func (a *App) Converse(ctx context.Context, req ipc.Request, params any, surface
 	if err != nil {
 		return nil, err
 	}
-	client := &ipc.Client{Socket: p.Socket, Name: "broker " + a.Version}
+	daemon := &ipc.Client{Socket: p.Socket, Name: "broker " + a.Version}
 	for started, repeated := false, false; ; {
-		raw, err := client.Converse(ctx, req, surface)
+		raw, err := daemon.Converse(ctx, req, surface)
 		switch {
 		case !errors.Is(err, &ipc.Error{Code: ipc.CodeNoDaemon}):
 			return raw, err
@@ -104,7 +104,7 @@ func (a *App) Converse(ctx context.Context, req ipc.Request, params any, surface
 		default:
 			return nil, err
 		}
-		if err := a.startDaemon(ctx, client, p.LogFile); err != nil {
+		if err := a.startDaemon(ctx, daemon, p.LogFile); err != nil {
 			return nil, err
 		}
 	}
@@ -125,11 +125,11 @@ func Unreached(err error) bool {
 
 // startDaemon starts brokerd, which stands beside this program, and waits
 // until it, or one that somebody else started meanwhile, serves.
-func (a *App) startDaemon(ctx context.Context, client *ipc.Client, logFile string) error {
+func (a *App) startDaemon(ctx context.Context, daemon *ipc.Client, logFile string) error {
 	if where := Foreign(os.DirFS("/"), func(name string) (string, error) { return os.Readlink("/" + name) }); where != "" {
 		return &ipc.Error{
 			Code:    ipc.CodeNoDaemon,
-			Message: "no daemon listens on " + client.Socket + ", and none is started " + where,
+			Message: "no daemon listens on " + daemon.Socket + ", and none is started " + where,
 			Hint:    "run brokerd outside and share its socket through BROKER_SOCKET, or run brokerd here yourself",
 		}
 	}
@@ -143,7 +143,7 @@ func (a *App) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 	var again <-chan time.Time
 	for err == nil {
 		var hello ipc.Hello
-		herr := client.Call(ctx, ipc.OpHello, nil, &hello)
+		herr := daemon.Call(ctx, ipc.OpHello, nil, &hello)
 		if herr == nil || !errors.Is(herr, &ipc.Error{Code: ipc.CodeNoDaemon}) {
 			return herr
 		}
@@ -160,7 +160,7 @@ func (a *App) startDaemon(ctx context.Context, client *ipc.Client, logFile strin
 			ended, err = a.spawnDaemon()
 		case <-poll.C:
 		case <-ctx.Done():
-			return Errorf(ipc.CodeNoDaemon, "start the daemon: it does not serve on %s", client.Socket)
+			return Errorf(ipc.CodeNoDaemon, "start the daemon: it does not serve on %s", daemon.Socket)
 		}
 	}
 	return &ipc.Error{Code: ipc.CodeNoDaemon, Message: "start the daemon: " + err.Error(), Hint: AsCoded(err).Hint}
@@ -250,38 +250,6 @@ func (a *App) spawnDaemon() (<-chan int, error) {
 	return ended, nil
 }
 
-// BecomeCLI replaces this program by broker-cli, which has every command. It returns
-// only if that fails.
-func (a *App) BecomeCLI(argv, env []string) error {
-	path, err := a.Sibling("broker-cli")
-	if err != nil {
-		return err
-	}
-	err = a.become(path, argv, env)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &ipc.Error{Message: "there is no broker-cli in " + filepath.Dir(path), Hint: notInstalled("broker-cli", path).Hint}
-	}
-	return fmt.Errorf("run %s: %w", path, err)
-}
-
-// notInstalled is the failure to find another of our programs.
-func notInstalled(name, path string) *ipc.Error {
-	return &ipc.Error{
-		Code:    ipc.CodeNoDaemon,
-		Message: "there is no " + name + " in " + filepath.Dir(path),
-		Hint:    "install broker, broker-cli, brokerd and broker-vault of one release in one directory",
-	}
-}
-
-// Sibling returns the path of another of our programs, which stands beside
-// this one: PATH is the caller's and proves nothing.
-func (a *App) Sibling(name string) (string, error) {
-	if a.Exe == "" {
-		return "", fmt.Errorf("find %s: the path of this program is unknown", name)
-	}
-	return filepath.Join(filepath.Dir(a.Exe), name+ProgramSuffix), nil
-}
-
 // daemonPrefixes is how the names of more of them begin.
 func daemonPrefixes() []string { return []string{"LC_", "BROKER_"} }
 
@@ -296,4 +264,18 @@ func daemonEnv(env []string) []string {
 		}
 	}
 	return out
+}
+
+// AskRunning puts one request to the daemon if it runs.
+func (a *App) AskRunning(ctx context.Context, op string, result any) error {
+	p, err := a.Places()
+	if err != nil {
+		return err
+	}
+	daemon := &ipc.Client{Socket: p.Socket, Name: "broker " + a.Version}
+	raw, err := daemon.Converse(ctx, ipc.Request{Op: op}, nil)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, result)
 }

@@ -84,21 +84,36 @@ func (a *App) RunExec(ctx context.Context, l Line) error {
 	} else if err == nil {
 		err = a.exec(ctx, opts)
 	}
-	return HelpOf(execStatus(a.WithProxy(perhapsCommand(l, err))), ExecName)
+	return HelpOf(execStatus(a.WithProxy(perhapsOther(l, err))), ExecName)
 }
 
-// perhapsCommand adds to the failure to find a profile how to run the command of
-// that name: a word that stands alone is a profile.
-func perhapsCommand(l Line, err error) error {
-	if err == nil || len(l.Words) != 1 || len(l.Child) > 0 {
-		return err
+// perhapsOther adds to a failure what the user may have meant: a word that stands
+// alone is a profile, and may have been meant as a command; the first of several is
+// the command if it names no profile, and may have been meant as one.
+func perhapsOther(l Line, err error) error {
+	var own *StatusError
+	switch {
+	case err == nil:
+	case len(l.Words) == 1 && len(l.Child) == 0:
+		if _, lerr := exec.LookPath(l.Words[0]); lerr == nil && AsCoded(err).Code == ipc.CodeNoProfile {
+			coded := AsCoded(err)
+			coded.Hint = "to run the command of that name: broker exec -- " + l.Words[0]
+			return coded
+		}
+	case l.Bare && len(l.Words) == 0 && !l.Has("profile"):
+		hint := l.Child[0] + " is no profile, so it was taken for the command; the profiles: broker config list"
+		if errors.As(err, &own) && own.Status == ExitExecNotFound {
+			coded := AsCoded(own.Err)
+			coded.Hint = hint
+			return &StatusError{own.Status, coded}
+		}
+		if AsCoded(err).Code == ipc.CodeNoProfile {
+			coded := AsCoded(err)
+			coded.Hint = hint
+			return coded
+		}
 	}
-	word, coded := l.Words[0], AsCoded(err)
-	if _, lerr := exec.LookPath(word); lerr != nil || coded.Code != ipc.CodeNoProfile {
-		return err
-	}
-	coded.Hint = "to run the command of that name: broker exec -- " + word
-	return coded
+	return err
 }
 
 // execStatus gives an error of exec its exit status: exec's own statuses must not
@@ -187,14 +202,18 @@ func (a *App) exec(ctx context.Context, opts execOptions) error {
 func (a *App) prime(ctx context.Context, profile string, life Lifespan) (credproc.Credentials, error) {
 	req := ipc.Request{Op: ipc.OpCredentials, Ask: ipc.AskTTY}
 	var surface ipc.Surface = Bystander{a.Stderr}
-	if t, ok := OpenTerminal(); ok {
-		p := t.Patient(profile)
-		defer p.Notice.Stop()
-		req.Ask, surface = ipc.AskTerminal, p
+	t, ok := OpenTerminal()
+	if ok {
+		req.Ask = ipc.AskTerminal
 	}
 	params := ipc.CredentialsParams{Profile: profile, DurationSeconds: life.seconds(), RemainingSeconds: life.remaining()}
 	var raw json.RawMessage
 	err := a.Unlocked(ctx, func() (err error) {
+		if ok {
+			p := t.Patient(profile) // it falls silent while a passphrase is asked for
+			defer p.Stop()
+			surface = p
+		}
 		raw, err = a.Converse(ctx, req, params, surface)
 		return err
 	})

@@ -41,17 +41,6 @@ func (a *App) sharedConfig(serves ipc.Serves) (*awsconfig.Config, error) {
 	return awsconfig.Load(files)
 }
 
-// SamePath reports whether two paths are one file, or one name of a file that
-// does not exist.
-func SamePath(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
-}
-
 // checkOutranked refuses to start a child that would take the profile's
 // credentials from ~/.aws/credentials: SDKs prefer what stands there to the
 // config file, whatever that says.
@@ -146,30 +135,4 @@ func overlaid(dir, path string) (original string, ok bool) {
 		return "", false
 	}
 	return awsconfig.OverlayOriginal(data)
-}
-
-// KeyPairHint says how a key comes out of the AWS files. stored is the access
-// key ID of the key that is stored for the profile, or "".
-func KeyPairHint(p awsconfig.Profile, stored string) string {
-	id := p.Get("aws_access_key_id")
-	switch {
-	case p.Get("aws_session_token") != "" || p.Get("aws_security_token") != "":
-		return "remove the temporary credentials, and what writes them: broker renews such credentials by itself"
-	case id == "" || p.Get("aws_secret_access_key") == "":
-		return "remove the line, or add the one that is missing"
-	case stored == "":
-		return "store it and remove its lines: broker import " + p.Name + " --delete-source"
-	case stored == id:
-		return "the key is stored: remove its lines: broker import " + p.Name + " --delete-source"
-	}
-	return "store it in place of the other (broker add " + p.Name + " --replace), or remove its lines"
-}
-
-// OtherFile refuses files that brokerd does not read.
-func OtherFile(who, variable, caller, daemon string) error {
-	return &ipc.Error{
-		Code:    ipc.CodeRefused,
-		Message: fmt.Sprintf("%s %s, but brokerd reads %s", who, caller, daemon),
-		Hint:    "unset " + variable + " or set it to that file, or name yours in [aws] of broker's config",
-	}
 }

@@ -36,6 +36,7 @@ type Line struct {
 	Flags []string // in a form that the library parses: --name or --name=value
 	Words []string // the arguments of every command but exec's child
 	Child []string // exec only: what to run, and its arguments
+	Bare  bool     // exec only: Child stood without "--" before it
 }
 
 // LineParser reads one command line against a table of commands.
@@ -54,7 +55,7 @@ func (p LineParser) Parse(args []string) (Line, error) {
 		head, rest, dashed = args[:i], args[i+1:], true
 	}
 	var l Line
-	if len(head) > 0 && head[0] == "help" { // broker help exec = broker exec --help
+	for len(head) > 0 && head[0] == "help" { // broker help exec = broker exec --help
 		head, l.Flags = head[1:], []string{"--help"}
 	}
 	leaf, err := p.read(&l, head, dashed)
@@ -91,7 +92,7 @@ func (p LineParser) read(l *Line, head []string, dashed bool) (leaf *Verb, err e
 			}
 			l.Path = append(l.Path, leaf.Name)
 		case leaf.Name == ExecName && !dashed && p.childBegins(*l, head[i:]):
-			l.Child = head[i:]
+			l.Child, l.Bare = head[i:], true
 			return leaf, nil
 		default:
 			l.Words = append(l.Words, head[i])

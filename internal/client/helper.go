@@ -76,8 +76,9 @@ func checkDocument(raw json.RawMessage, profile string) ([]byte, error) {
 }
 
 // parseHelper reads the helper's command line: one profile, as a word or as
-// --profile, and a duration, the last one if there are several. "--" is allowed anywhere, because users write it last to keep SDKs
-// from stripping the quotes of the whole line.
+// --profile, and a duration, the last one if there are several. "--" is allowed
+// anywhere, because users write it last to keep SDKs from stripping the quotes of
+// the whole line.
 func parseHelper(args []string) (profile string, life Lifespan, err error) {
 	var profiles []string
 	for i := 0; i < len(args); i++ {

@@ -4,7 +4,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"time"
@@ -12,20 +11,6 @@ import (
 	"credbroker/internal/ipc"
 	"credbroker/internal/tty"
 )
-
-// AskRunning puts one request to the daemon if it runs.
-func (a *App) AskRunning(ctx context.Context, op string, result any) error {
-	p, err := a.Places()
-	if err != nil {
-		return err
-	}
-	client := &ipc.Client{Socket: p.Socket, Name: "broker " + a.Version}
-	raw, err := client.Converse(ctx, ipc.Request{Op: op}, nil)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, result)
-}
 
 // nagLimit is how long a command waits to hear what there is to say.
 const nagLimit = time.Second

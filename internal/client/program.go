@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"credbroker/internal/ipc"
@@ -23,7 +25,10 @@ func (a *App) Program() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if Gone(exe) {
+	switch {
+	case Gone(exe) && filepath.Base(a.Exe) != filepath.Base(exe):
+		return "", &ipc.Error{Code: ipc.CodeRefused, Message: "there is no broker in " + filepath.Dir(exe), Hint: installTogether}
+	case Gone(exe):
 		return "", &ipc.Error{
 			Code:    ipc.CodeRefused,
 			Message: exe + ", which is this program, was removed or moved while it ran",
@@ -132,4 +137,95 @@ func profiles(home string) []string {
 func Gone(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
+}
+
+// startedBy is the variable by which broker tells broker-cli its release.
+const startedBy = "BROKER_STARTED_BY"
+
+// BecomeCLI replaces this program by broker-cli, which has every command. It returns
+// only if that fails.
+func (a *App) BecomeCLI(argv []string) error {
+	err := a.becomeCLI(argv)
+	if len(argv) > 1 && argv[1] == ExecName {
+		return execStatus(err)
+	}
+	return err
+}
+
+func (a *App) becomeCLI(argv []string) error {
+	path, err := a.Sibling("broker-cli")
+	if err != nil {
+		return err
+	}
+	if a.Getenv(startedBy) != "" { // we are what was started as broker-cli, and would start it for ever
+		return misplaced(path + " is another program than broker-cli")
+	}
+	err = a.become(path, argv, append(a.withoutStart(), startedBy+"="+a.Version))
+	if errors.Is(err, fs.ErrNotExist) {
+		return misplaced("there is no broker-cli in " + filepath.Dir(path))
+	}
+	return misplaced(fmt.Sprintf("run %s: %v", path, err))
+}
+
+// StartedByBroker ends what BecomeCLI began: it refuses to serve a broker of another
+// release, and takes the variable that says so out of the environment, which
+// programs that are started from here inherit.
+func (a *App) StartedByBroker() error {
+	release := a.Getenv(startedBy)
+	a.Env = a.withoutStart()
+	if release == "" || release == a.Version { // or somebody starts broker-cli by hand
+		return nil
+	}
+	return misplaced(fmt.Sprintf("broker is %s, and the broker-cli beside it %s", release, a.Version))
+}
+
+// withoutStart is the environment without the variable: of two entries of a name
+// programs read the first.
+func (a *App) withoutStart() []string {
+	return slices.DeleteFunc(slices.Clone(a.Env), func(entry string) bool { return strings.HasPrefix(entry, startedBy+"=") })
+}
+
+// misplaced is a failure of programs that do not belong together.
+func misplaced(problem string) error {
+	return &ipc.Error{Message: problem, Hint: installTogether}
+}
+
+// installTogether is the next step where one of our programs is not in its place.
+const installTogether = "install broker, broker-cli, brokerd and broker-vault of one release in one directory"
+
+// Executable returns the path of the program: what the system says or, where it
+// cannot (Linux without /proc), the one by which the program was called.
+func Executable(says, called string) string {
+	if says != "" {
+		return says
+	}
+	found, err := exec.LookPath(called) // called itself, if that has a slash
+	if err != nil {
+		return ""
+	}
+	if path, err := filepath.Abs(found); err == nil {
+		return path
+	}
+	return ""
+}
+
+// notInstalled is the failure to find another of our programs.
+func notInstalled(name, path string) *ipc.Error {
+	return &ipc.Error{
+		Code:    ipc.CodeNoDaemon,
+		Message: "there is no " + name + " in " + filepath.Dir(path),
+		Hint:    installTogether,
+	}
+}
+
+// Sibling returns the path of another of our programs, which stands beside
+// this one: PATH is the caller's and proves nothing.
+func (a *App) Sibling(name string) (string, error) {
+	if a.Exe == "" {
+		return "", &ipc.Error{
+			Message: "find " + name + ": the path of this program is unknown",
+			Hint:    "start it by its path, from the directory that has them all",
+		}
+	}
+	return filepath.Join(filepath.Dir(a.Exe), name+ProgramSuffix), nil
 }

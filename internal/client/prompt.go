@@ -73,20 +73,23 @@ const silence = 3 * time.Second
 // asks in one place at a time, and this may not be the one.
 type PatientTerminal struct {
 	*Terminal
-	Notice *time.Timer
+	notice *time.Timer
 }
 
 // Patient returns the terminal as a surface that says so when nothing comes for a
-// while. Its Notice is to be stopped in the end.
+// while, until Stop.
 func (t *Terminal) Patient(profile string) PatientTerminal {
 	return PatientTerminal{t, time.AfterFunc(silence, func() {
 		fmt.Fprintf(t.TTY, "broker: profile %s waits for a code that is asked for elsewhere, or for AWS: broker status tells; broker mfa, in any terminal, answers\n", Printable(profile))
 	})}
 }
 
+// Stop has it say nothing more.
+func (p PatientTerminal) Stop() { p.notice.Stop() }
+
 // Prompt asks, as a terminal does.
 func (p PatientTerminal) Prompt(ctx context.Context, q ipc.Prompt) (string, error) {
-	p.Notice.Stop()
+	p.notice.Stop()
 	return p.Terminal.Prompt(ctx, q)
 }
 

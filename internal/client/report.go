@@ -97,9 +97,17 @@ func AsCoded(err error) *ipc.Error {
 	return &ipc.Error{Message: err.Error()}
 }
 
+// told is a failure that the user has read already.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
 // Report writes a failure for people: one line of problem, one line of hint.
 func Report(w io.Writer, err error) int {
 	coded, status := Failure(err)
+	if errors.As(err, &told{}) {
+		return status
+	}
 	fmt.Fprintf(w, "broker: error: %s\n", Printable(coded.Message))
 	if coded.Hint != "" {
 		fmt.Fprintf(w, "broker: hint: %s\n", Printable(coded.Hint))

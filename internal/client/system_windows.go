@@ -77,7 +77,7 @@ func breakaway() uint32 {
 func (a *App) become(path string, argv, env []string) error {
 	cmd := exec.Command(path) // without a context: see above
 	cmd.Args, cmd.Env = argv, env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stdout, a.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Inherited[0], a.Inherited[1], a.Inherited[2]
 	ignored := make(chan os.Signal, 1) // what does not fit is dropped
 	signal.Notify(ignored, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(ignored)

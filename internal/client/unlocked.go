@@ -43,7 +43,7 @@ func (a *App) Unlocked(ctx context.Context, f func() error) error {
 	// It has turned the terminal's echo off, and is to turn it on again.
 	cmd.Cancel, cmd.WaitDelay = func() error { return askToEnd(cmd.Process) }, unlockGrace
 	if cmd.Run() != nil {
-		return cmp.Or(ctx.Err(), err) // why not it has said itself
+		return told{cmp.Or(ctx.Err(), err)} // it has said why
 	}
 	return f()
 }
