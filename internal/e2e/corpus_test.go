@@ -19,7 +19,7 @@ const corpusDir = "testdata/corpus"
 
 // corpusWorkers is how many worlds share the sets. Each waits for the programs
 // that it runs, which are what takes the time.
-const corpusWorkers = 2
+const corpusWorkers = 3
 
 // corpusPrograms is for how many sets the AWS CLI runs once as a program of its
 // own: it starts for most of a second.
