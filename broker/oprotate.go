@@ -37,10 +37,17 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 	if err != nil {
 		return nil, err
 	}
+	rot := b.rotating(key.AccessKeyID)
+	if err := b.notRevoked(params.Profile, key.AccessKeyID); err != nil {
+		return nil, err // also of a rotation that stands still for that
+	}
 	if params.DryRun {
+		if rot != nil {
+			return nil, rot.under(params.Profile)
+		}
 		return b.rotationPlan(ctx, key, asker)
 	}
-	rot := b.rotating(key.AccessKeyID)
+	earlier := false
 	switch {
 	case params.Resume || params.Undo:
 		if rot == nil {
@@ -54,6 +61,7 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 	case rot != nil: // whoever asks again wants to see how far it is
 		rot.watchedBy(&asker)
 		defer rot.left(&asker)
+		earlier = rot.rests()
 		rot.again()
 	default:
 		if err := b.mayRotate(key); err != nil {
@@ -70,7 +78,24 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		}
 	}
 	b.withdrawNotice(key.AccessKeyID)
-	return rot.follow(ctx, c)
+	out, err := rot.follow(ctx, c)
+	out.Earlier = earlier && !out.Back && (out.Waiting == string(rotation.Kept) || out.Waiting == string(rotation.Held))
+	return out, err
+}
+
+// rests reports whether a rotation has done what it was begun for, and waits for
+// the calendar or a person.
+func (r *rotator) rests() bool {
+	r.b.rotations.mu.Lock()
+	defer r.b.rotations.mu.Unlock()
+	return !r.journal.Back && (r.next.Why == rotation.Kept || r.next.Why == rotation.Held)
+}
+
+// under says that a rotation has begun, so that there is nothing to plan: the
+// second key that IAM has is one of its own.
+func (r *rotator) under(profile string) error {
+	return fail(ipc.CodeRefused, "see how far it is: broker status; to go on with it: broker rotate "+profile+" --resume; to take it back: broker rotate "+profile+" --undo",
+		"plan a rotation: key %s of profile %s is being rotated already", r.state().Old, profile)
 }
 
 // keyToRotate returns the key of a profile, and whose it is.

@@ -49,6 +49,9 @@ type Rotation struct {
 	Until     *time.Time `json:"until,omitempty"`
 	Problem   *Error     `json:"problem,omitempty"` // why it stands still, or came to nothing
 	PlannedAt time.Time  `json:"plannedAt"`
+	// Earlier says, in an answer to OpRotate, that an earlier command began the
+	// rotation and that there was nothing left to do: no other key was made.
+	Earlier bool `json:"earlier,omitempty"`
 }
 
 // RotationPlan is the answer to a dry run.
