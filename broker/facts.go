@@ -275,13 +275,16 @@ func (s *state) setFacts(accessKeyID string, f facts, now time.Time) {
 }
 
 // switchFacts notes that one key has taken the place of another. That it was
-// made just now needs no IAM to tell; one that comes back has facts of before.
-func (s *state) switchFacts(from, to string, now time.Time) {
+// made just now needs no IAM to tell; one that comes back has facts of before,
+// and the one that it takes its place back from is about to be deleted.
+func (s *state) switchFacts(from, to string, back bool, now time.Time) {
 	f, known := s.Facts[to]
 	if !known {
 		f = facts{KeyState: ipc.KeyState{AccessKeyID: to, Active: true, CreateDate: now}, LearntAt: now, TriedAt: now}
 	}
-	if was, ok := s.Facts[from]; ok && !was.LearntAt.IsZero() {
+	if back {
+		f.Others = slices.DeleteFunc(slices.Clone(f.Others), func(k ipc.KeyState) bool { return k.AccessKeyID == from })
+	} else if was, ok := s.Facts[from]; ok && !was.LearntAt.IsZero() {
 		f.Others = []ipc.KeyState{was.KeyState}
 	}
 	s.setFacts(to, f, now)

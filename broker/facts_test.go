@@ -306,3 +306,21 @@ func TestMaxAgeOfTheKey(t *testing.T) {
 		})
 	}
 }
+
+// TestNoOtherKeyAfterUndo: the key that --undo deletes is no second key of the
+// user, though broker has learnt of it.
+func TestNoOtherKeyAfterUndo(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		r.aws.failAlways("ListKeys", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "nobody is there"}) // nothing is learnt anew
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev", Undo: true}); err != nil {
+			t.Fatal(err)
+		}
+		if k := r.key("dev"); k.AccessKeyID != annKey || len(k.Others) != 0 {
+			t.Errorf("%+v", k)
+		}
+	})
+}

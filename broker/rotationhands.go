@@ -314,7 +314,7 @@ func (h hands) Switch(ctx context.Context, j rotation.Journal, accessKeyID strin
 			}
 			s.Keys[p.Profile] = have
 		}
-		s.switchFacts(from, accessKeyID, h.Now().UTC())
+		s.switchFacts(from, accessKeyID, accessKeyID == j.Old, h.Now().UTC())
 		return nil
 	})
 	if err != nil {
