@@ -35,7 +35,7 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 	case len(pending) == 0 && p == nil:
 		return nil, notPending()
 	case params.Code == "" && !c.CanAsk() && (p == nil || p.id.serial != ""):
-		return nil, fail(ipc.CodeUsage, "give the code as an argument: broker mfa CODE", "there is no terminal to ask on")
+		return nil, fail(ipc.CodeUsage, "give the code as an argument: "+mfaCommand(params.Profile), "there is no terminal to ask on")
 	case len(pending) == 0:
 		f, err := b.prime(ctx, p)
 		if err != nil || f == nil {
@@ -47,6 +47,15 @@ func (b *Broker) opMFA(ctx context.Context, r ipc.Request, c conversation) (any,
 		return nil, err
 	}
 	return b.answerAll(ctx, pending, params.Code, callerOf(r, c))
+}
+
+// mfaCommand is the command line that brings a code. Where none is waited for
+// yet only one with a profile gets anywhere.
+func mfaCommand(profile string) string {
+	if profile == "" {
+		return "broker mfa CODE"
+	}
+	return "broker mfa CODE -p " + profile
 }
 
 // noResult is where a result begins: its lists are never null.
