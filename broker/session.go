@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"maps"
@@ -44,6 +45,7 @@ type entry struct {
 	lifetime time.Duration // when it was new, in whole minutes
 	asked    time.Duration // what the request said
 	id       sessionID     // of the session at its root
+	madeWith string        // the key at its root, where a rotation has replaced that
 	roleARN  string        // empty for a GetSessionToken session
 	family   roleKey       // of a role: the same for every root session of id
 	lock     uint64        // see locks: what it is marked with since it was begun
@@ -76,7 +78,7 @@ func (e *entry) fresh(c Clock, minRemaining time.Duration) bool {
 // describe returns what status shows of e.
 func (e *entry) describe() ipc.Session {
 	s := ipc.Session{
-		Kind: "session", AccessKeyID: e.creds.AccessKeyID, SourceKeyID: e.id.accessKeyID,
+		Kind: "session", AccessKeyID: e.creds.AccessKeyID, SourceKeyID: e.id.accessKeyID, MadeWith: e.madeWith,
 		SerialNumber: e.id.serial, RoleARN: e.roleARN, Expiration: e.creds.Expiration,
 	}
 	if e.roleARN != "" {
@@ -157,7 +159,8 @@ func (b *Broker) switchedTo(accessKeyID string) string {
 }
 
 // rename gives the sessions of one key, and what waits for a code for one, to
-// another key of the same user.
+// another key of the same user. For AWS the sessions stay those of the key that
+// they were made with.
 func (b *Broker) rename(from, to string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -174,22 +177,31 @@ func (b *Broker) rename(from, to string) {
 	for id, e := range b.sessions {
 		if id.accessKeyID == from {
 			moved := *e
-			moved.id.accessKeyID = to
+			moved.id.accessKeyID, moved.madeWith = to, madeWith(e.madeWith, from, to)
 			delete(b.sessions, id)
 			b.sessions[moved.id] = &moved
 		}
 	}
 	for id, s := range b.issued {
 		if s.SourceKeyID == from {
-			s.SourceKeyID = to
+			s.SourceKeyID, s.MadeWith = to, madeWith(s.MadeWith, from, to)
 			b.issued[id] = s
 		}
 	}
 	for k, e := range b.roles {
 		if e.id.accessKeyID == from {
 			moved := *e
-			moved.id.accessKeyID = to
+			moved.id.accessKeyID, moved.madeWith = to, madeWith(e.madeWith, from, to)
 			b.roles[k] = &moved
 		}
 	}
+}
+
+// madeWith names the key that credentials were made with, once those of one key
+// have gone to another: empty if it is their owner again, after an undo.
+func madeWith(was, from, to string) string {
+	if was = cmp.Or(was, from); was != to {
+		return was
+	}
+	return ""
 }

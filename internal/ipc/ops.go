@@ -132,7 +132,8 @@ type Outage struct {
 type Session struct {
 	Kind         string    `json:"kind"` // "session" (GetSessionToken) or "role"
 	AccessKeyID  string    `json:"accessKeyId"`
-	SourceKeyID  string    `json:"sourceKeyId"` // the long-lived key at its root
+	SourceKeyID  string    `json:"sourceKeyId"`             // the long-lived key at its root, or what a rotation put in its place
+	MadeWith     string    `json:"madeWithKeyId,omitempty"` // the key at its root, where a rotation has replaced that
 	SerialNumber string    `json:"serialNumber,omitempty"`
 	RoleARN      string    `json:"roleArn,omitempty"`
 	Expiration   time.Time `json:"expiration"`
