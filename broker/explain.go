@@ -41,6 +41,10 @@ func (b *Broker) opExplain(ctx context.Context, _ ipc.Request, c conversation) (
 		remark(x, "%s: %s outranks broker: SDKs use it, and broker exec refuses but with --mode env", pos, source)
 	}
 	x.Key = p.key.key(p.owner)
+	if is, ok := b.revoked.of(p.key.AccessKeyID); ok {
+		described := is.describe(b.opts.Clock.Now())
+		x.Key.Revoked = &described
+	}
 	x.Cannot = append(x.Cannot, p.limits()...)
 	b.explainCalls(ctx, p, x)
 	b.explainNow(p, x)
@@ -107,7 +111,7 @@ func (b *Broker) explainNow(p *plan, x *ipc.Explanation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x.Code = ipc.PlannedCode{When: ipc.CodeNow, SerialNumber: p.id.serial, Surfaces: []string{}}
-	if p.id.serial == "" {
+	if p.id.serial == "" || x.Key.Revoked != nil { // who is refused is asked for nothing
 		x.Code.When = ipc.CodeNever
 		return
 	}

@@ -50,3 +50,15 @@ func TestRotateAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestExplainKnowsOfARevocation: there is no next caller who needs a code.
+func TestExplainKnowsOfARevocation(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.prime("dev")
+		r.revokedKey(ipc.RevokeParams{Profile: "dev"})
+		x := do[ipc.Explanation](r, ipc.OpExplain, ipc.ExplainParams{Profile: "dev"})
+		if x.Key.Revoked == nil || x.Key.Revoked.RevokedAt == nil || x.Code.When != ipc.CodeNever {
+			t.Errorf("%+v, %+v", x.Key, x.Code)
+		}
+	})
+}

@@ -277,14 +277,18 @@ func revokedText(k ipc.RevokedKey, undo bool) string {
 
 // aliveText is one line on a session that has not ended.
 func aliveText(s ipc.Session, k ipc.RevokedKey, now time.Time) string {
+	name := s.AccessKeyID
+	if s.MadeWith != "" { // CloudTrail has it under that key
+		name += ", made with " + s.MadeWith + ","
+	}
 	until := fmt.Sprintf("until %s (%s)", s.Expiration.Local().Format("2006-01-02 15:04"), span(s.Expiration.Sub(now)))
 	switch {
 	case s.RoleARN != "":
-		return fmt.Sprintf("%s works on %s: role %s; AWSRevokeOlderSessions on that role would end it, for everybody who has it", s.AccessKeyID, until, s.RoleARN)
+		return fmt.Sprintf("%s works on %s: role %s; AWSRevokeOlderSessions on that role would end it, for everybody who has it", name, until, s.RoleARN)
 	case k.DeniedBefore != nil:
-		return s.AccessKeyID + " is denied everything"
+		return name + " is denied everything"
 	}
-	return fmt.Sprintf("%s works on %s", s.AccessKeyID, until)
+	return fmt.Sprintf("%s works on %s", name, until)
 }
 
 // printRevokedKeys says after a list of keys which of them are revoked.

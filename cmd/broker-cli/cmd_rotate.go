@@ -144,12 +144,17 @@ func (a *app) printRotation(r ipc.Rotation, profile string) {
 	case r.State == "undone":
 		a.printf("taken back: %s serves again, and the new key is deleted\nnext: broker list\n", r.Old)
 	case r.Waiting == "held":
+		if r.Earlier {
+			a.printf("not rotated again, the rotation of %s is held: ", r.PlannedAt.Local().Format(minute))
+		}
 		a.printf("%s serves now, and %s works still: update and test whatever else uses the old one\nnext: broker rotate %s --resume; to take it back: broker rotate %s --undo\n",
 			r.New, r.Old, profile, profile)
 	case r.Waiting == "kept":
-		until := ""
-		if r.Until != nil {
-			until = " at " + r.Until.Local().Format("2006-01-02 15:04")
+		until := untilText(r.Until)
+		if r.Earlier {
+			a.printf("not rotated again: %s took the place of %s in the rotation of %s; %s is Inactive, and will be deleted%s\nnext: for another new key wait until then; to take the old one back instead: broker rotate %s --undo\n",
+				r.New, r.Old, r.PlannedAt.Local().Format(minute), r.Old, until, profile)
+			return
 		}
 		a.printf("rotated: %s serves now; %s is Inactive, and will be deleted%s\nnext: aws sts get-caller-identity --profile %s; to take it back until then: broker rotate %s --undo\n",
 			r.New, r.Old, until, profile, profile)
@@ -282,6 +287,9 @@ func rotationText(r ipc.Rotation) string {
 		}
 		return "key " + r.New + " works; switching to it"
 	case "switched":
+		if r.Hold {
+			return "key " + r.New + " serves; " + r.Old + " stays active until --resume"
+		}
 		return "key " + r.New + " serves; making " + r.Old + " Inactive"
 	case "disabled":
 		return "key " + r.Old + " is Inactive"

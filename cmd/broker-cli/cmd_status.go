@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -91,10 +92,11 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 	for _, session := range s.Sessions {
 		what := session.RoleARN
 		if what == "" {
-			what = "session of " + session.SourceKeyID
+			what = "session of " + cmp.Or(session.MadeWith, session.SourceKeyID)
 		}
 		a.printf("%s  %s, %s left\n", session.AccessKeyID, what, span(session.Expiration.Sub(now)))
 	}
+	a.printRotations(s.Rotations)
 	for _, p := range s.Problems {
 		a.printf("\nproblem: %s\n", p.Message)
 		if _, hint := client.FailureText(p); hint != "" {

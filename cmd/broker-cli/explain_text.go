@@ -20,13 +20,21 @@ import (
 func (a *app) printExplanation(x explained, now time.Time) {
 	a.paragraph("key", keyText(x.Key))
 	a.paragraph("calls", callTexts(x.Explanation, now)...)
-	a.paragraph("code", codeTexts(x.Code, now)...)
-	a.paragraph("now", nowText(x.Now, now))
+	if revoked := revokedNow(x.Key, now); revoked != "" {
+		a.paragraph("now", revoked)
+	} else {
+		a.paragraph("code", codeTexts(x.Code, now)...)
+		a.paragraph("now", nowText(x.Now, now))
+	}
 	a.paragraph("cannot", x.Cannot...)
 	a.paragraph("SDKs", sdkTexts(x)...)
 	a.paragraph("note", x.Notes...)
 	a.printf("\n")
 	a.printSettings(x.Explanation)
+	if revokedNow(x.Key, now) != "" {
+		a.printf("next: to take it back: broker revoke %s --undo; or store another key: broker add %s --replace\n", x.Key.Profile, x.Key.Profile)
+		return
+	}
 	if x.Outranked != "" {
 		a.printf("next: broker exec --mode env %s -- COMMAND\n", x.Profile)
 		return
@@ -141,6 +149,14 @@ func surfaceText(name, command string) string {
 		return "broker mfa"
 	}
 	return name
+}
+
+// revokedNow says that a key is revoked, or nothing.
+func revokedNow(k ipc.Key, now time.Time) string {
+	if k.Revoked == nil || k.Revoked.RevokedAt == nil {
+		return ""
+	}
+	return "the next caller is refused: the key was revoked at " + k.Revoked.RevokedAt.In(now.Location()).Format(minute)
 }
 
 func nowText(e *ipc.PlannedEntry, now time.Time) string {
