@@ -54,7 +54,8 @@ type walk struct {
 // The rules are those that the SDKs share; where they disagree, the order
 // within a profile is credential_source, web identity, sso, process, static.
 // Beyond them, a profile without a source of its own has the key that the vault
-// holds under its name, and include_profile is followed.
+// holds under its name, include_profile is followed, and where SDKs ask broker
+// itself the way goes on as Route does.
 // Errors are of CodeNoProfile, CodeNoKey, CodeProfileInvalid, CodeProfileLoop
 // or CodeUnsupported.
 func (c *Config) Chain(profile string, hasKey KeyLookup) (Chain, error) {
@@ -77,9 +78,13 @@ func (w *walk) root(name string) (Step, error) {
 		if err := w.enter(name, at); err != nil {
 			return Step{}, err
 		}
-		p, err := w.config.included(name)
+		p, ours, err := w.read(name)
 		if err != nil {
 			return Step{}, err
+		}
+		if ours && w.lends(p) {
+			name, at = p.Get("source_profile"), p.Where("source_profile")
+			continue
 		}
 		// In a source_profile a key pair comes before everything else.
 		if len(w.seen) > 1 && w.hasPair(name) {
@@ -106,6 +111,31 @@ func (w *walk) root(name string) (Step, error) {
 		}
 		name, at = source, p.Where("source_profile")
 	}
+}
+
+// read returns a profile with what it includes. One whose credential_process is
+// broker for itself gets its credentials as Route has it: by the keys that wire
+// put aside, which SDKs do not see.
+func (w *walk) read(name string) (p Profile, ours bool, err error) {
+	p, err = w.config.included(name)
+	if err != nil {
+		return Profile{}, false, err
+	}
+	if _, asked, ok := HelperCommand(p.Get("credential_process")); !ok || asked != name {
+		return p, false, nil
+	}
+	if p, err = w.config.folded(name); err != nil {
+		return Profile{}, false, err
+	}
+	p.props = slices.DeleteFunc(slices.Clone(p.props), func(pr prop) bool { return pr.key == "credential_process" })
+	return p, true, nil
+}
+
+// lends reports whether broker has the session of p's source serve for p too.
+func (w *walk) lends(p Profile) bool {
+	_, owns := w.hasKey(p.Name)
+	source := p.Get("source_profile")
+	return !owns && source != "" && source != p.Name && p.Get("role_arn") == ""
 }
 
 // enter records that the walk reached a profile, named at a place.
