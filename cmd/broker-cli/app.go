@@ -174,5 +174,5 @@ func aboutExit(text, example, exitStatus string) string {
 }
 
 func durationFlag() cli.Flag {
-	return &cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "credentials that live for `DUR`, such as 1h30m; 15m to 36h, for a role to 12h"}
+	return &cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "ask for credentials that live for `DUR`, such as 1h30m; without a role, longer ones that are there serve; 15m to 36h, for a role to 12h"}
 }
