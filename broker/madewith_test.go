@@ -25,7 +25,7 @@ func TestSessionsNameTheirMaker(t *testing.T) {
 			}
 		}
 		check("status", r.status().Sessions, rot.New, annKey)
-		check("for a revocation", r.made(nil, rot.New, r.clock.Now()), rot.New, annKey)
+		check("for a revocation", r.sessionsMade(nil, rot.New, r.clock.Now()), rot.New, annKey)
 		if _, err := r.rotate(ipc.RotateParams{Profile: "dev", Undo: true}); err != nil {
 			t.Fatal(err)
 		}
