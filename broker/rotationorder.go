@@ -18,7 +18,7 @@ type order struct {
 
 // over is the answer to who tells a rotation how to go on that has ended.
 func (r *rotator) over() error {
-	return fail(ipc.CodeNoRotation, "see how it ended: broker status", "the rotation of key %s has just ended", r.journal.Old)
+	return fail(ipc.CodeNoRotation, "see how it ended: broker status", "%s: that has just ended", r.journal.What())
 }
 
 // obey carries out what the user has asked for.

@@ -235,5 +235,8 @@ func TestCreationIsNotUndoneOnceNamed(t *testing.T) {
 	if j = m.run(nobody(t)); j.State != Added {
 		t.Errorf("it came to %s", j.State)
 	}
+	if _, err := machine.Undo(context.Background(), j); err == nil || !strings.Contains(err.Error(), "make a key for profile second") {
+		t.Errorf("who is too late is told: %v", err)
+	}
 	m.settled(j)
 }

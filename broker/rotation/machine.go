@@ -143,7 +143,7 @@ func (j Journal) stage() string {
 // and stands still because on_rotate fails, it goes on without on_rotate.
 func (m *Machine) Undo(ctx context.Context, j Journal) (Journal, error) {
 	if j.State.Ended() {
-		return j, &Error{Kind: Refused, Code: "no_rotation", Err: fmt.Errorf("the rotation of key %s has ended: it is %s", j.Old, j.State)}
+		return j, &Error{Kind: Refused, Code: "no_rotation", Err: fmt.Errorf("%s: that has ended: it is %s", j.What(), j.State)}
 	}
 	if j.Creating() && j.State == Verified {
 		return j, j.kept()

@@ -136,7 +136,7 @@ func (a *app) printRotation(r ipc.Rotation, profile string) {
 	case r.State == "deleted":
 		a.printf("rotated: %s took the place of %s, which is deleted\nnext: broker list\n", r.New, r.Old)
 	case r.State == "added":
-		a.printf("made %s for IAM user %s: profile %s has it\nnext: broker list\n", r.New, client.Printable(r.UserName), profile)
+		a.printf("made %s for IAM user %s: profile %s has it\nnext: broker list\n", r.New, r.UserName, profile)
 	case r.State == "undone" && r.Old == "" && r.New == "":
 		a.printf("taken back: no key is made for profile %s\nnext: broker list\n", profile)
 	case r.State == "undone" && r.Old == "":
