@@ -217,7 +217,13 @@ func (a *app) writeRevoked(w io.Writer, prefix string, r ipc.Revoked, p ipc.Revo
 	if len(r.Keys) == 0 {
 		say("no key is stored: there is nothing to revoke")
 	}
-	if p.Undo || len(r.Keys) == 0 {
+	if len(r.Keys) == 0 {
+		return
+	}
+	if p.Undo {
+		if worst == nil {
+			say("next: %s", afterUndo(p))
+		}
 		return
 	}
 	say("dropped here: %s", count(r.Sessions, "session"))
@@ -225,6 +231,14 @@ func (a *app) writeRevoked(w io.Writer, prefix string, r ipc.Revoked, p ipc.Revo
 	if worst == nil {
 		a.nextAfterRevoke(say, r.Keys, p)
 	}
+}
+
+// afterUndo is the command that shows whether a key that is back works.
+func afterUndo(p ipc.RevokeParams) string {
+	if p.All {
+		return "broker list"
+	}
+	return "broker exec " + p.Profile + " -- aws sts get-caller-identity"
 }
 
 // nextAfterRevoke offers the deny, a new key, and the way back.
@@ -235,7 +249,7 @@ func (a *app) nextAfterRevoke(say func(string, ...any), keys []ipc.RevokedKey, p
 	}
 	for _, k := range keys {
 		if k.DeniedBefore == nil {
-			say("next: end the sessions of the user too: broker revoke %s --deny-sessions", which)
+			say("to end the sessions of the user too: broker revoke %s --deny-sessions", which)
 			break
 		}
 	}
@@ -245,7 +259,7 @@ func (a *app) nextAfterRevoke(say func(string, ...any), keys []ipc.RevokedKey, p
 	}
 	say("next: make another key in the IAM console, then: broker add %s --replace; to take this back: broker revoke %s --undo", profile, which)
 	if !p.All {
-		say("next, without a file: broker remove %s, then, by a profile that may make keys: broker add %s --create --using PROFILE%s", profile, profile, userOf(keys, profile))
+		say("or without a file: broker remove %s, then, by a profile that may make keys: broker add %s --create --using PROFILE%s", profile, profile, userOf(keys, profile))
 	}
 }
 
