@@ -255,3 +255,38 @@ func TestPlansAreGrouped(t *testing.T) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }
+
+// TestDroppedKeysAreNamed: who has just had a key taken out of a file is told
+// that it was there, and after unwire not that there never was one.
+func TestDroppedKeysAreNamed(t *testing.T) {
+	t.Parallel()
+	r := &importing{report: importReport{Deleted: []droppedKey{{Profile: "dev", AccessKeyID: "AKIADEV"}, {Profile: "ops", AccessKeyID: "AKIAOPS", Why: "busy"}}}}
+	profiles := []wiredProfile{{Profile: "dev", Was: noSource}, {Profile: "ops", Was: noSource}, {Profile: "role", Was: "role x"}}
+	r.nameDropped(profiles)
+	for i, want := range []string{"key AKIADEV, removed just now", noSource, "role x"} {
+		if profiles[i].Was != want {
+			t.Errorf("%s: %s, want %s", profiles[i].Profile, profiles[i].Was, want)
+		}
+	}
+	if text := unwiredText(wiredProfile{Profile: "dev", Now: noSource}); strings.Contains(text, "again") {
+		t.Error(text)
+	}
+}
+
+// TestNextAfterRevoke: one line is what comes next, also when a key is back.
+func TestNextAfterRevoke(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	for _, undo := range []bool{false, true} {
+		k := ipc.RevokedKey{AccessKeyID: "AKIADEV", Profiles: []string{"dev"}, Inactive: true}
+		if !undo {
+			k.RevokedAt = &at
+		}
+		text := printed(func(a *app) {
+			a.writeRevoked(a.Stdout, "", ipc.Revoked{Keys: []ipc.RevokedKey{k}}, ipc.RevokeParams{Profile: "dev", Undo: undo}, nil)
+		})
+		if strings.Count(text, "next") != 1 {
+			t.Errorf("undo %v: %s", undo, text)
+		}
+	}
+}

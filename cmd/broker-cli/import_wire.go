@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"credbroker/internal/awsconfig"
@@ -48,11 +49,24 @@ func (r *importing) wire(ctx context.Context) error {
 	}
 	e.named = false
 	result, err := e.result(ctx, false)
+	r.nameDropped(result.Profiles)
 	r.report.Wire = &result
 	if !r.o.json {
 		r.a.printWired(e, result, false)
 	}
 	return err
+}
+
+// nameDropped says of profiles whose own key has just gone from the files that
+// they had one: wire saw them without.
+func (r *importing) nameDropped(profiles []wiredProfile) {
+	for i := range profiles {
+		p := &profiles[i]
+		k := slices.IndexFunc(r.report.Deleted, func(d droppedKey) bool { return d.Profile == p.Profile && d.Why == "" })
+		if k >= 0 && p.Was == noSource {
+			p.Was = "key " + r.report.Deleted[k].AccessKeyID + ", removed just now"
+		}
+	}
 }
 
 // planned returns the profiles that live on keys of this import.

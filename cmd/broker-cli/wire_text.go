@@ -96,7 +96,7 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 		case p.State == stateWired:
 			a.printf("%s: was %s; now from broker: %s\n", p.Profile, p.Was, p.Now)
 		case p.State == stateUnwired:
-			a.printf("%s: is %s again\n", p.Profile, p.Now)
+			a.printf("%s\n", unwiredText(p))
 		case p.State == stateNotWired:
 			a.printf("%s: is not wired\n", p.Profile)
 		}
@@ -212,7 +212,19 @@ func sourceText(config *awsconfig.Config, name string) string {
 	case source != "":
 		return "on the credentials of " + source + ", which SDKs do not know without a role"
 	}
-	return "without credentials in the AWS files"
+	return noSource
+}
+
+// noSource is where a profile takes its credentials from that has none.
+const noSource = "without credentials in the AWS files"
+
+// unwiredText says what unwire did to a profile. One whose key went from the
+// files into the vault has none there now, which it was not before wire either.
+func unwiredText(p wiredProfile) string {
+	if p.Now == noSource {
+		return p.Profile + ": from broker no more; SDKs find no credentials for it in the AWS files, broker exec has its key if one is stored"
+	}
+	return p.Profile + ": is " + p.Now + " again"
 }
 
 // servedText says what broker makes the credentials of a profile from.
