@@ -202,11 +202,11 @@ func (j Journal) Made(keys []Key) (accessKeyIDs []string) {
 	return accessKeyIDs
 }
 
-// Open reports whether j has asked for a key that nobody can name, and Settled
-// whether it would have come to light by now, by AWS's clock.
+// Open reports whether j has asked for a key that nobody can name.
 func (j Journal) Open() bool { return j.Sent != nil && j.New == "" }
 
-// Settled: see Open.
+// Settled reports whether a key that was asked for would have come to light by now,
+// which is AWS's time.
 func (j Journal) Settled(now time.Time) bool {
 	return j.Sent == nil || !now.Before(j.Sent.Add(settle))
 }

@@ -15,7 +15,8 @@ import (
 func (w *world) outages() (all []struct {
 	Code    string
 	RetryAt *time.Time
-}) {
+},
+) {
 	w.t.Helper()
 	s := struct{ Outages any }{&all}
 	if err := json.Unmarshal([]byte(w.must(w.run("broker", "status", "--json")).stdout), &s); err != nil {

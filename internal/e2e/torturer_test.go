@@ -52,8 +52,13 @@ func (b blow) String() string {
 		word string
 		is   bool
 	}{
-		{"after", b.After}, {"daemon", b.Daemon}, {"term", b.Term}, {"client", b.Client}, {"worker", b.Worker},
-		{"full " + b.Fill, b.Fill != ""}, {"run " + strings.Join(b.Run, " "), len(b.Run) > 0},
+		{"after", b.After},
+		{"daemon", b.Daemon},
+		{"term", b.Term},
+		{"client", b.Client},
+		{"worker", b.Worker},
+		{"full " + b.Fill, b.Fill != ""},
+		{"run " + strings.Join(b.Run, " "), len(b.Run) > 0},
 	} {
 		if s.is {
 			text += " " + s.word
