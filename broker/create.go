@@ -165,6 +165,7 @@ func (h hands) enter(ctx context.Context, j rotation.Journal) error {
 			r.UserName = j.UserName
 		}
 		s.Keys[place.Profile] = r
+		s.switchFacts("", j.New, false, h.Now().UTC()) // it takes the place of none
 		return nil
 	})
 	if err != nil {

@@ -61,6 +61,20 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestCreatedKeyIsYoung: that broker has just made a key needs no IAM to tell.
+func TestCreatedKeyIsYoung(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		made, err := r.create(ipc.CreateParams{Profile: "second"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := r.key("second")
+		if k.AccessKeyID != made.New || k.LearntAt == nil || k.CreateDate == nil || r.clock.Now().Sub(*k.CreateDate) > time.Hour {
+			t.Errorf("%+v", k)
+		}
+	})
+}
+
 // TestCreateForAnother: an administrator makes the key of somebody else, whose
 // identity AWS tells when the key is first used.
 func TestCreateForAnother(t *testing.T) {

@@ -40,9 +40,36 @@ store what broker doctor names there and no profile has.`, "broker remove dev"),
 				return err
 			}
 			params := ipc.RemoveParams{Profile: profile}
-			return a.remove(c.Context, params, "Forget the key of "+profile+"? Its secret cannot be read back from AWS.", c.Bool("yes"), c.Bool("json"))
+			question := "Forget the key of " + profile
+			if others := a.livingOn(profile); len(others) > 0 {
+				question += ", on which " + someOf(others) + " live too"
+			}
+			return a.remove(c.Context, params, question+"? Its secret cannot be read back from AWS.", c.Bool("yes"), c.Bool("json"))
 		},
 	}
+}
+
+// livingOn returns the other profiles that come to credentials by the key of a
+// profile, as far as the AWS files and the index tell.
+func (a *app) livingOn(profile string) []string {
+	config, err := a.AWSConfig()
+	if err != nil {
+		return nil
+	}
+	keys, err := a.StoredKeys()
+	if err != nil {
+		return nil
+	}
+	return routedTo(config, client.Lookup(keys), profile)
+}
+
+func routedTo(config *awsconfig.Config, hasKey awsconfig.KeyLookup, owner string) (names []string) {
+	for _, name := range config.Profiles() {
+		if r, err := config.Route(name, hasKey); err == nil && name != owner && r.Owner().Profile == owner {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // namedProfile is profile for commands that change what is stored: no default
@@ -94,6 +121,10 @@ func (a *app) remove(ctx context.Context, params ipc.RemoveParams, question stri
 			return client.Errorf(ipc.CodeRefused, "remove %s: not confirmed", client.OrText(params.Item, params.Profile))
 		}
 	}
+	var others []string
+	if params.Item == "" {
+		others = a.livingOn(params.Profile)
+	}
 	var key ipc.Key
 	err := a.Unlocked(ctx, func() error { return a.Call(ctx, ipc.OpRemove, params, &key) })
 	if err != nil {
@@ -106,6 +137,9 @@ func (a *app) remove(ctx context.Context, params ipc.RemoveParams, question stri
 		a.printf("removed item %s\n", params.Item)
 	default:
 		a.printf("removed %s of %s\n", key.AccessKeyID, params.Profile)
+		if len(others) > 0 {
+			a.printf("without a key now, too: %s\n", someOf(others))
+		}
 	}
 	if key.AccessKeyID != "" {
 		a.printf("next: delete the key in the IAM console if nothing else uses it\n")
