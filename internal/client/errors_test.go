@@ -77,6 +77,7 @@ func TestFailure(t *testing.T) {
 		{"own", errors.New("disk on fire"), ExitError, "broker: error: disk on fire\n"},
 		{"exec", &StatusError{Status: ExitExecNotRun, Err: errors.New("run x: no")}, ExitExecNotRun, "broker: error: run x: no\n"},
 		{"interrupted", context.Canceled, ExitInterrupted, "broker: error: interrupted\n"},
+		{"interrupted while the daemon was asked", fmt.Errorf("ask: %w", ended{2}), ExitInterrupted, "broker: error: interrupted\n"},
 		{"escape sequences", errors.New("a\x1b[31m\nbroker: hint: b\u202e"), ExitError, "broker: error: a [31m broker: hint: b \n"},
 	} {
 		t.Run(test.Name, func(t *testing.T) {
