@@ -300,6 +300,7 @@ func TestWhatWaitedForTheVault(t *testing.T) {
 	bubble(t, typedVault, func(t *testing.T, r *rig) {
 		r.aws.failAlways("Delete", &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "locked"})
 		r.add("dev", bobKey, details())
+		settle() // what the daemon does at its start tries to delete, too
 		go r.holding.obey()
 		r.lock("")
 		r.aws.failAlways("Delete", nil)
