@@ -56,7 +56,7 @@ func smallGroup(t *testing.T) string {
 		if os.Mkdir(dir, 0o755) != nil {
 			continue
 		}
-		t.Cleanup(func() { _ = os.Remove(dir) }) // it is empty
+		t.Cleanup(func() { _ = os.Remove(dir) })             // it is empty
 		if !fileExists(filepath.Join(dir, "cgroup.procs")) { // the directory of version 1 is no group itself
 			continue
 		}
