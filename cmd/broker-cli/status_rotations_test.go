@@ -39,15 +39,21 @@ func TestStatusShowsRotations(t *testing.T) {
 		change func(r *ipc.Rotation)
 		want   []string
 	}{
-		{func(r *ipc.Rotation) { r.Hold, r.Waiting = true, "held" },
-			[]string{"rotation of dev, ops: key AKIANEW serves; AKIAOLD stays active until --resume", "broker rotate dev --resume", "broker rotate dev --undo"}},
-		{func(r *ipc.Rotation) { r.State, r.Waiting, r.Until = "disabled", "kept", &at },
-			[]string{"AKIAOLD, which is Inactive, and will be deleted at " + at.Format(minute), "broker rotate dev --undo"}},
+		{
+			func(r *ipc.Rotation) { r.Hold, r.Waiting = true, "held" },
+			[]string{"rotation of dev, ops: key AKIANEW serves; AKIAOLD stays active until --resume", "broker rotate dev --resume", "broker rotate dev --undo"},
+		},
+		{
+			func(r *ipc.Rotation) { r.State, r.Waiting, r.Until = "disabled", "kept", &at },
+			[]string{"AKIAOLD, which is Inactive, and will be deleted at " + at.Format(minute), "broker rotate dev --undo"},
+		},
 		{func(r *ipc.Rotation) {
 			r.Waiting, r.Problem = "stuck", &ipc.Error{Code: ipc.CodeOnRotate, Message: "tell-github ended with 1"}
 		}, []string{"key AKIANEW serves", "tell-github ended with 1", "--resume", "broker rotate dev --undo"}},
-		{func(r *ipc.Rotation) { r.Old, r.State = "", "stored" },
-			[]string{"a key for dev, ops: key AKIANEW is stored", "broker add dev --create"}},
+		{
+			func(r *ipc.Rotation) { r.Old, r.State = "", "stored" },
+			[]string{"a key for dev, ops: key AKIANEW is stored", "broker add dev --create"},
+		},
 	} {
 		one := r
 		tt.change(&one)

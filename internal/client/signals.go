@@ -16,7 +16,7 @@ type ended struct{ signal syscall.Signal }
 func (e ended) Error() string { return fmt.Sprintf("ended by signal %d", int(e.signal)) }
 
 // Is has it taken for what it is to whoever returns the cause of a context.
-func (ended) Is(err error) bool { return err == context.Canceled } //nolint:errorlint // one error is asked for at a time
+func (ended) Is(err error) bool { return err == context.Canceled }
 
 // UntilSignal returns a context that ends with the first signal that asks this
 // program to. What the caller had it ignore, as nohup does with SIGHUP, goes on being
