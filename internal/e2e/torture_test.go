@@ -272,7 +272,8 @@ func (r *rack) ends(c cut) {
 		case "propagation":
 			if c.never && time.Since(waited) > time.Second {
 				r.ages(6 * time.Minute)
-				r.killDaemon() // the next one asks AWS what time it is
+				r.run("broker", "lock")                       // the next session tells
+				r.run("broker", "credential-process", racked) // what time it is at AWS
 				waited = time.Now()
 			}
 		case "stuck", "held", "retrying":
