@@ -100,7 +100,7 @@ func TestP13LockedMeansNothingIsServed(t *testing.T) {
 	if s := w.status().Sessions; len(s) != 0 {
 		t.Errorf("sessions after lock: %+v", s)
 	}
-	before := len(w.log())
+	before := len(w.caused())
 	began := time.Now()
 	var helpers []*background
 	for i := range 10 {
@@ -115,7 +115,7 @@ func TestP13LockedMeansNothingIsServed(t *testing.T) {
 		t.Errorf("helpers took %v to say that the vault is locked", took)
 	}
 	w.locked("after lock")
-	if n := len(w.log()); n != before {
+	if n := len(w.caused()); n != before {
 		t.Errorf("%d calls to AWS for a locked vault", n-before)
 	}
 	w.unlock()

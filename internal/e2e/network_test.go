@@ -67,10 +67,10 @@ func TestMainJobInOtherPartitions(t *testing.T) {
 			w.credentials("other")
 
 			// A role of another partition is refused before AWS is asked.
-			before := len(w.log())
+			before := len(w.caused())
 			w.awsConfig("[profile other]\nsource_profile = dev\nrole_arn = arn:aws:iam::" + w.account.AccountID + ":role/dev\n")
 			r := w.run("broker", "credential-process", "other")
-			if r.status != 1 || r.stdout != "" || !strings.Contains(r.stderr, "partition") || len(w.log()) != before {
+			if r.status != 1 || r.stdout != "" || !strings.Contains(r.stderr, "partition") || len(w.caused()) != before {
 				t.Errorf("status %d, stdout %q, stderr %q", r.status, r.stdout, r.stderr)
 			}
 		})

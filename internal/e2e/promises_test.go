@@ -77,7 +77,7 @@ func refuses(t *testing.T, uid uint32) {
 			t.Fatal(err)
 		}
 	}
-	before := len(w.log())
+	before := len(w.caused())
 	const request = `{"v":1,"op":"credentials","params":{"profile":"dev"}}` + "\n"
 	client := asUser(w.command("/usr/bin/env", "python3", "-c", `
 import socket, sys
@@ -100,7 +100,7 @@ print(len(got))`, w.socket(), request), uid)
 	if r := w.must(w.finish(client)); strings.TrimSpace(r.stdout) != "0" {
 		t.Errorf("uid %d received %s bytes", uid, strings.TrimSpace(r.stdout))
 	}
-	if n := len(w.log()); n != before {
+	if n := len(w.caused()); n != before {
 		t.Errorf("uid %d caused %d calls at AWS", uid, n-before)
 	}
 	w.eventually("the refusal is logged", func() error {

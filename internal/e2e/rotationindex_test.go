@@ -222,13 +222,13 @@ func TestP24SwappedItems(t *testing.T) {
 	dev, other := w.itemOf("dev")
 	overwrite(t, filepath.Join(vault, ops), string(other))
 	overwrite(t, filepath.Join(vault, dev), string(mine))
-	before := len(w.log())
+	before := len(w.caused())
 	for _, profile := range []string{racked, "dev"} {
 		if r := w.run("broker", "credential-process", profile); r.status != 5 || r.stdout != "" || !strings.Contains(r.stderr, "is a copy of another item") {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", profile, r.status, r.stdout, r.stderr)
 		}
 	}
-	for _, e := range w.log()[before:] {
+	for _, e := range w.caused()[before:] {
 		if e.AccessKeyID != "" {
 			t.Errorf("AWS was asked: %+v", e)
 		}

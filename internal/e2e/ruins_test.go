@@ -103,9 +103,7 @@ func TestNextClientIsServed(t *testing.T) {
 			remove(t, w.socket())
 		},
 		"removed directory": func(t *testing.T, w *world) {
-			if err := os.RemoveAll(filepath.Dir(w.socket())); err != nil {
-				t.Fatal(err)
-			}
+			w.removeAll(filepath.Dir(w.socket()))
 		},
 		"removed socket of a dead daemon": func(t *testing.T, w *world) {
 			w.killDaemon()

@@ -376,6 +376,12 @@ func (w *world) eventually(what string, f func() error) {
 	}
 }
 
+// removeAll removes what a living daemon may be making again at this moment.
+func (w *world) removeAll(path string) {
+	w.t.Helper()
+	w.eventually("remove "+path, func() error { return os.RemoveAll(path) })
+}
+
 // document is what an SDK reads from the helper.
 type document struct {
 	Version         int
@@ -468,6 +474,16 @@ func (w *world) log(actions ...string) []entry {
 		}
 	}
 	return all
+}
+
+// caused returns the requests that the sandbox has seen because somebody wanted
+// something: all but those with which the daemon, by itself and at a moment of its
+// own, asks IAM how old its keys are.
+func (w *world) caused() []entry {
+	w.t.Helper()
+	return slices.DeleteFunc(w.log(), func(e entry) bool {
+		return e.Action == "ListAccessKeys" || e.Action == "GetAccessKeyLastUsed"
+	})
 }
 
 // status is the part of broker status --json that tests look at.
