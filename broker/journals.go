@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"credbroker/broker/rotation"
@@ -102,15 +101,8 @@ func (b *Broker) removeJournal(ctx context.Context, id string) {
 
 // doom says what is in an item of a rotation that is to be deleted.
 func doom(j rotation.Journal, item string) doomed {
-	for _, p := range slices.Concat(j.Places, j.Spoilt) {
-		switch item {
-		case p.OldItem:
-			return doomed{p.Profile, j.Old, item}
-		case p.NewItem:
-			return doomed{p.Profile, firstOf(j.New, j.Old, impossibleKey), item}
-		}
-	}
-	return doomed{j.Places[0].Profile, firstOf(j.Old, j.New, impossibleKey), item} // of a seal it says nothing
+	profile, key := j.Holds(item)
+	return doomed{profile, firstOf(key, j.Old, j.New, impossibleKey), item}
 }
 
 // rotationProblems returns what status shows of journals that cannot be read.

@@ -231,10 +231,14 @@ func (r *rotator) abandon(ctx context.Context) (ended bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := r.disown(ctx, j); err != nil {
+	made, err := r.disown(ctx, j)
+	if err != nil {
 		e := wrap(err, "%s: the key that IAM may have made for it may work at AWS", j.What())
 		e.Hint = "store a key of IAM user " + j.UserName + " under profile " + j.Places[0].Profile + ", or look for it in the IAM console"
 		return false, e
+	}
+	if j.New == "" && len(made) == 1 { // whose secret the vault may have
+		j.New = made[0]
 	}
 	serving := map[string]bool{}
 	for _, k := range keys {
@@ -255,13 +259,13 @@ func (r *rotator) abandon(ctx context.Context) (ended bool, err error) {
 
 // disown makes the new key of an abandoned rotation Inactive, unless it was
 // revoked: then the user knows of it. With the journal nothing would name it.
-func (r *rotator) disown(ctx context.Context, j rotation.Journal) error {
-	h, made := hands{r.b, r}, []string{j.New}
+func (r *rotator) disown(ctx context.Context, j rotation.Journal) (made []string, err error) {
+	h := hands{r.b, r}
+	made = []string{j.New}
 	if j.New == "" {
 		if !j.Open() {
-			return nil
+			return nil, nil
 		}
-		var err error
 		made, err = r.b.made(ctx, j, func() (states ipc.KeyStates, err error) {
 			err = h.iam(ctx, j, func(p ipc.IAMParams) error {
 				states, err = r.b.opts.Worker.ListKeys(ctx, p)
@@ -270,7 +274,7 @@ func (r *rotator) disown(ctx context.Context, j rotation.Journal) error {
 			return states, err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, id := range made {
@@ -278,9 +282,9 @@ func (r *rotator) disown(ctx context.Context, j rotation.Journal) error {
 			continue
 		}
 		if err := h.SetActive(ctx, j, id, false); err != nil && !errors.Is(err, rotation.ErrGone) {
-			return err
+			return nil, err
 		}
 		r.b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "key of an abandoned rotation made Inactive", slog.String("access_key_id", id))
 	}
-	return nil
+	return made, nil
 }

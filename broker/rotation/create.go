@@ -176,10 +176,24 @@ func (m *Machine) look(ctx context.Context, j Journal) (Journal, Next, error) {
 				j.What(), j.UserName, strangers[0].describe()),
 		})
 	}
-	if err := m.Hands.DeleteKey(ctx, j, strangers[0].AccessKeyID); err != nil && !errors.Is(err, ErrGone) {
+	lost := strangers[0].AccessKeyID
+	if !slices.ContainsFunc(j.Spoilt, func(p Place) bool { return p.Key == lost }) {
+		return m.giveUp(ctx, j, lost)
+	}
+	if err := m.Hands.DeleteKey(ctx, j, lost); err != nil && !errors.Is(err, ErrGone) {
 		return m.failed(ctx, j, err)
 	}
 	return m.nothingMade(ctx, j)
+}
+
+// giveUp writes down which key is about to be deleted because nobody knows its
+// secret. The vault may have got it, though the file did not: a disk was full.
+// Once IAM has forgotten the key nobody could tell whose it is, and such an item
+// is neither written over nor deleted.
+func (m *Machine) giveUp(ctx context.Context, j Journal, accessKeyID string) (Journal, Next, error) {
+	next := j
+	next.Places, next.Spoilt = m.renamed(j, accessKeyID)
+	return m.step(ctx, j, next)
 }
 
 // Announced reports whether a key that IAM made at that time may be the one that

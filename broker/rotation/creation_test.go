@@ -43,7 +43,7 @@ func (m *model) explained(when string) {
 	}
 	wrong := ""
 	k, there := m.iam[m.second]
-	if m.second != "" && (!there || !k.active || m.now.Before(k.knownAt) || m.vault[item(11)] != m.second) {
+	if m.second != "" && (!there || !k.active || m.now.Before(k.knownAt) || m.vault[j.Places[0].NewItem] != m.second) {
 		wrong = "the index names " + m.second + ", which does not work"
 	}
 	for id := range m.iam {
@@ -52,7 +52,7 @@ func (m *model) explained(when string) {
 			wrong = "nobody names " + id + ", which IAM has"
 		}
 	}
-	kept := m.sealed == j.New && m.vault[j.Seal] == "seal" || m.vault[item(11)] == j.New
+	kept := m.sealed == j.New && m.vault[j.Seal] == "seal" || m.vault[j.Places[0].NewItem] == j.New
 	if j.New != "" && !j.State.Ended() && !j.Back && !kept {
 		wrong = "the secret of " + j.New + " is lost"
 	}
@@ -70,14 +70,14 @@ func (m *model) settled(j Journal) {
 	m.t.Helper()
 	keys, items := []string{oldKey}, []string{item(1), item(2)}
 	if j.State == Added {
-		keys, items = append(keys, j.New), append(items, item(11))
+		keys, items = append(keys, j.New), append(items, j.Places[0].NewItem)
 	}
 	if m.strange {
 		keys = append(keys, stranger)
 	}
 	named := m.second == ""
 	if j.State == Added {
-		named = m.second == j.New && m.vault[item(11)] == j.New
+		named = m.second == j.New && m.vault[j.Places[0].NewItem] == j.New
 	}
 	slices.Sort(keys)
 	slices.Sort(items)

@@ -33,12 +33,9 @@ const tries = 3
 func (m *Machine) elsewhere(ctx context.Context, j Journal, err error) (Journal, Next, error) {
 	next := j
 	next.State, next.StoredAt = Created, nil
-	next.Places, next.Spoilt = slices.Clone(j.Places), slices.Clone(j.Spoilt)
-	for i := range next.Places {
-		next.Spoilt = append(next.Spoilt, Place{Profile: j.Places[i].Profile, NewItem: j.Places[i].NewItem})
-		next.Places[i].NewItem = m.NewItem()
-	}
-	if len(next.Spoilt)%(tries*len(next.Places)) == 0 {
+	next.Places, next.Spoilt = m.renamed(j, "")
+	torn := slices.DeleteFunc(slices.Clone(next.Spoilt), func(p Place) bool { return p.Key != "" })
+	if len(torn)%(tries*len(next.Places)) == 0 {
 		return m.stop(ctx, next, err)
 	}
 	saved, then, serr := m.step(ctx, j, next)
@@ -46,6 +43,17 @@ func (m *Machine) elsewhere(ctx context.Context, j Journal, err error) (Journal,
 		then = m.later()
 	}
 	return saved, then, errors.Join(err, serr)
+}
+
+// renamed returns the places of j with new items, and the spoilt ones with those
+// that they had so far, which hold the secret of this key: "" is j.New.
+func (m *Machine) renamed(j Journal, accessKeyID string) (places, spoilt []Place) {
+	places, spoilt = slices.Clone(j.Places), slices.Clone(j.Spoilt)
+	for i, p := range j.Places {
+		spoilt = append(spoilt, Place{Profile: p.Profile, NewItem: p.NewItem, Key: accessKeyID})
+		places[i].NewItem = m.NewItem()
+	}
+	return places, spoilt
 }
 
 // verify tries the new key until it works steadily. One that never does is

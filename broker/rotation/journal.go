@@ -3,6 +3,7 @@
 package rotation
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +60,8 @@ type Journal struct {
 	// Places are the profiles that have the key. Never empty.
 	Places []Place `json:"places"`
 	// Spoilt are items that the new key was to have and that the vault did not
-	// keep: they go when the rotation ends.
+	// keep, or that have the secret of a key that was given up: they go when the
+	// rotation ends.
 	Spoilt []Place `json:"spoilt,omitempty"`
 	// Seal is the vault item that the secret is sealed with until it is stored.
 	Seal string `json:"seal"`
@@ -106,6 +108,9 @@ type Place struct {
 	Profile string `json:"profile"`
 	OldItem string `json:"oldItem,omitempty"` // of a creation: empty
 	NewItem string `json:"newItem"`
+	// Key is whose secret a spoilt item may hold, where that is not Journal.New:
+	// that of a key which IAM made, and about which no answer came.
+	Key string `json:"key,omitempty"`
 }
 
 // Streak is a run of tries that all ended alike.
@@ -164,8 +169,11 @@ func (j Journal) check() error {
 		wrong = "its keys"
 	case j.New == "" && slices.Contains([]State{Created, Stored, Verified, Switched, Disabled, Deleted, Added}, j.State):
 		wrong = "its new key"
-	case len(j.Places) == 0 || slices.ContainsFunc(j.Places, func(p Place) bool { return !p.valid() || j.Creating() != (p.OldItem == "") }),
-		slices.ContainsFunc(j.Spoilt, func(p Place) bool { return !p.valid() || p.OldItem != "" }):
+	case len(j.Places) == 0,
+		slices.ContainsFunc(j.Places, func(p Place) bool { return !p.valid() || p.Key != "" || j.Creating() != (p.OldItem == "") }),
+		slices.ContainsFunc(j.Spoilt, func(p Place) bool {
+			return !p.valid() || p.OldItem != "" || p.Key != "" && !keyShape.MatchString(p.Key)
+		}):
 		wrong = "its places"
 	case j.State == Disabled && j.DisabledAt == nil, j.State == Switched && j.SwitchedAt == nil:
 		wrong = "its times"
@@ -211,6 +219,25 @@ func (j Journal) Items() []string {
 	}
 	items = append(items, j.spoiltItems()...)
 	return slices.DeleteFunc(items, func(item string) bool { return item == "" })
+}
+
+// Holds returns the profile and the key that an item of j is for. The key is ""
+// where nobody has named it yet, and of j.Seal, which is for none.
+func (j Journal) Holds(item string) (profile, accessKeyID string) {
+	for _, p := range j.Places {
+		switch item {
+		case p.OldItem:
+			return p.Profile, j.Old
+		case p.NewItem:
+			return p.Profile, j.New
+		}
+	}
+	for _, p := range j.Spoilt {
+		if item == p.NewItem {
+			return p.Profile, cmp.Or(p.Key, j.New)
+		}
+	}
+	return j.Places[0].Profile, ""
 }
 
 // Steps says how many of the steps are done, for progress: of total ones.

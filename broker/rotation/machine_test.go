@@ -283,6 +283,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{oldKey, "ASIAOLDOLDOLDOLDOLD2"},
 		{item(99), "item"},
 		{item(11), item(1)},
+		{`"twin"`, `"twin","key":"` + oldKey + `"`},
 		{`{`, `[`},
 	} {
 		bad := strings.Replace(good, change[0], change[1], 1)

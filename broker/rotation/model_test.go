@@ -36,6 +36,7 @@ type model struct {
 	now     time.Time
 	iam     map[string]*modelKey
 	made    int
+	named   int               // items, by newItem
 	vault   map[string]string // item → access key ID, or "seal"
 	sealed  string
 	index   string
@@ -85,7 +86,7 @@ func newModel(t *testing.T, seed uint64) *model {
 func (m *model) plan(hold bool) Journal {
 	m.t.Helper()
 	m.holds = hold
-	places := []Place{{"base", item(1), item(11)}, {"twin", item(2), item(12)}}
+	places := []Place{{Profile: "base", OldItem: item(1), NewItem: item(11)}, {Profile: "twin", OldItem: item(2), NewItem: item(12)}}
 	j, err := Plan(strings.Repeat("a", 32), Subject{"ann", "111122223333", "arn:aws:iam::111122223333:user/ann", oldKey}, item(99), places, hold, m.now)
 	if err != nil {
 		m.t.Fatal(err)
@@ -190,6 +191,11 @@ func (m *model) CreateKey(_ context.Context, j Journal) (id string, err error) {
 			m.sealed = id
 			return nil
 		}
+		if m.rng.IntN(2) == 0 { // or the file could not be written, and only then it died
+			for _, p := range j.Places {
+				m.vault[p.NewItem] = id
+			}
+		}
 		id = ""
 		return errors.New("the worker died")
 	})
@@ -210,6 +216,9 @@ func (m *model) Store(_ context.Context, j Journal) error {
 			m.t.Fatalf("store %s: the file has %q, sealed with %q; %s", j.New, m.sealed, m.vault[j.Seal], strings.Join(m.history, " "))
 		}
 		for _, p := range j.Places {
+			if have := m.vault[p.NewItem]; have != "" && have != j.New {
+				m.t.Fatalf("store %s: item %s has %s; %s", j.New, p.NewItem, have, strings.Join(m.history, " "))
+			}
 			m.vault[p.NewItem] = j.New
 		}
 		return nil
@@ -276,11 +285,14 @@ func (m *model) DeleteKey(_ context.Context, _ Journal, id string) error {
 
 func (m *model) Forget(_ context.Context, j Journal, items []string) error {
 	return m.call("Forget", func() error {
-		if m.second != "" && slices.Contains(items, item(11)) {
-			m.t.Fatalf("forget %s, which the index names; %s", m.second, strings.Join(m.history, " "))
-		}
 		for _, name := range items {
-			delete(m.vault, name)
+			have := m.vault[name]
+			if have != "" && have == m.second {
+				m.t.Fatalf("forget %s, which the index names; %s", m.second, strings.Join(m.history, " "))
+			}
+			if _, id := j.Holds(name); have == "seal" || have == "torn" || have == id {
+				delete(m.vault, name) // a worker deletes no other key's
+			}
 		}
 		if slices.Contains(items, j.Seal) {
 			m.sealed = ""
@@ -290,7 +302,13 @@ func (m *model) Forget(_ context.Context, j Journal, items []string) error {
 }
 
 func (m *model) machine() *Machine {
-	return &Machine{Hands: m, VerifyFor: 10 * time.Second, KeepDisabled: 24 * time.Hour}
+	return &Machine{Hands: m, VerifyFor: 10 * time.Second, KeepDisabled: 24 * time.Hour, NewItem: m.newItem}
+}
+
+// newItem returns the name of an item that the vault has not, nor ever had.
+func (m *model) newItem() string {
+	m.named++
+	return item(1000 + m.named)
 }
 
 // run advances until the rotation ends, as a daemon would, which is started
@@ -354,7 +372,8 @@ func (m *model) converged(j Journal) {
 	m.t.Helper()
 	items := []string{item(1), item(2)}
 	if j.State == Deleted {
-		items = []string{item(11), item(12)}
+		items = []string{j.Places[0].NewItem, j.Places[1].NewItem}
+		slices.Sort(items)
 	}
 	var have []string
 	for name, id := range m.vault {

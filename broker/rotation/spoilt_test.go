@@ -100,3 +100,36 @@ func TestF04SpoiltItem(t *testing.T) {
 		}
 	}
 }
+
+// TestF24LostSecretInTheVault: the disk was full, so the sealed file was not
+// written; the vault has the secret; and nobody heard. The key is deleted, and
+// what the vault has of it too, under whatever name.
+func TestF24LostSecretInTheVault(t *testing.T) {
+	for _, lost := range []int{1, attempts} {
+		m := creates(t, 1)
+		j := m.plan(false)
+		var items []string
+		m.fault = func(m *model, call string) faultKind {
+			if call != "CreateKey" || len(items) == lost*len(j.Places) {
+				return well
+			}
+			made := fmt.Sprintf("AKIALOSTLOSTLOSTLO%d", len(items))
+			m.iam[made] = &modelKey{active: true, created: m.now}
+			now, err := Decode(m.journal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range now.Places {
+				m.vault[p.NewItem] = made
+				items = append(items, p.NewItem)
+			}
+			return lostBefore
+		}
+		m.lucky = true
+		j = m.run(nobody(t))
+		m.converged(j)
+		if want := map[int]State{1: Deleted, attempts: Aborted}[lost]; j.State != want || len(items) != lost*len(j.Places) {
+			t.Errorf("lost %d times, it came to %s: %v", lost, j.State, items)
+		}
+	}
+}
