@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -187,6 +188,9 @@ func (k *Keyring) labels(collection dbus.ObjectPath) []string {
 		paths, _ := v.Value().([]dbus.ObjectPath)
 		for _, path := range paths {
 			v, err := c.Object(secrets, path).GetProperty("org.freedesktop.Secret.Item.Label")
+			if isGone(err) {
+				continue // somebody deleted it since it was listed
+			}
 			if err != nil {
 				return err
 			}
@@ -196,6 +200,16 @@ func (k *Keyring) labels(collection dbus.ObjectPath) []string {
 		return nil
 	})
 	return labels
+}
+
+// isGone reports whether an error is what GDBus answers for an object that is no
+// more: it names the method or the interface, which the path has none of.
+func isGone(err error) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && slices.Contains([]string{
+		"org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownObject",
+		"org.freedesktop.DBus.Error.UnknownInterface", "org.freedesktop.Secret.Error.NoSuchObject",
+	}, e.Name)
 }
 
 // Collections returns the object paths of all collections.
