@@ -136,7 +136,7 @@ func newRackOf(t *testing.T, k kind, more ...string) *rack {
 
 // remains lists what is on the small disks, and what the worker was told.
 func (r *rack) remains() string {
-	out, err := exec.Command("sh", "-c", `df "$0"; ls -laR --full-time "$0"; cd "$1"; ls -la --full-time blow calls falling dealt; cat blow calls; ls -l /proc/[0-9]*/fd | grep filler; date --rfc-3339=ns`,
+	out, err := exec.Command("sh", "-c", `df "$0"; ls -laR --full-time "$0"; cd "$1"; ls -la --full-time blow calls falling dealt; cat blow calls; ls -l /proc/[0-9]*/fd 2>/dev/null | grep filler; date --rfc-3339=ns`,
 		r.stateDir(), r.bin).CombinedOutput()
 	return fmt.Sprintf("%s%v %v", out, err, testprograms.Running(r.bin))
 }

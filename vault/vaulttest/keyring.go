@@ -177,21 +177,22 @@ func (k *Keyring) Labels() []string {
 	return k.labels(loginPath)
 }
 
+// labels leaves out an item that is deleted meanwhile: it is listed, and then not
+// there to be asked.
 func (k *Keyring) labels(collection dbus.ObjectPath) []string {
 	k.t.Helper()
 	var labels []string
 	k.must("list the items", func(c *dbus.Conn) error {
-		v, err := c.Object(secrets, collection).GetProperty(collIface + "Items")
+		paths, err := itemsOf(c, collection)
 		if err != nil {
 			return err
 		}
-		paths, _ := v.Value().([]dbus.ObjectPath)
 		for _, path := range paths {
 			v, err := c.Object(secrets, path).GetProperty("org.freedesktop.Secret.Item.Label")
-			if isGone(err) {
-				continue // somebody deleted it since it was listed
-			}
 			if err != nil {
+				if left, lerr := itemsOf(c, collection); lerr == nil && !slices.Contains(left, path) {
+					continue
+				}
 				return err
 			}
 			label, _ := v.Value().(string)
@@ -202,14 +203,13 @@ func (k *Keyring) labels(collection dbus.ObjectPath) []string {
 	return labels
 }
 
-// isGone reports whether an error is what GDBus answers for an object that is no
-// more: it names the method or the interface, which the path has none of.
-func isGone(err error) bool {
-	var e dbus.Error
-	return errors.As(err, &e) && slices.Contains([]string{
-		"org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownObject",
-		"org.freedesktop.DBus.Error.UnknownInterface", "org.freedesktop.Secret.Error.NoSuchObject",
-	}, e.Name)
+func itemsOf(c *dbus.Conn, collection dbus.ObjectPath) ([]dbus.ObjectPath, error) {
+	v, err := c.Object(secrets, collection).GetProperty(collIface + "Items")
+	if err != nil {
+		return nil, err
+	}
+	paths, _ := v.Value().([]dbus.ObjectPath)
+	return paths, nil
 }
 
 // Collections returns the object paths of all collections.
