@@ -263,10 +263,14 @@ func (x *index) update(change func(*state) error) error {
 	return x.writeLocked(next)
 }
 
-// replace puts keys in the place of an index that may be lost.
-func (x *index) replace(keys map[string]record) error {
+// replace puts keys in the place of an index that may be lost, if they may be:
+// that is asked while nobody else changes the index.
+func (x *index) replace(keys map[string]record, may func() error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if err := may(); err != nil {
+		return err
+	}
 	next := &state{V: stateVersion, Host: x.host, Keys: keys}
 	if x.state != nil {
 		next = x.state.clone()

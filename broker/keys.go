@@ -88,6 +88,9 @@ func (b *Broker) opAdopt(ctx context.Context, _ ipc.Request, c conversation) (an
 		if err := b.notRotating(params.Profile, now); err != nil {
 			return err
 		}
+		if err := b.notGoing(params.Profile, now.AccessKeyID); err != nil {
+			return err
+		}
 		s.Keys[params.Profile] = now
 		s.spare(now.Item)
 		if old.Item != "" && old.Item != now.Item {
@@ -267,7 +270,15 @@ func (b *Broker) opRestore(ctx context.Context, _ ipc.Request, c conversation) (
 		}
 		keys[p.Profile] = b.newRecord(p, before)
 	}
-	if err := b.index.replace(keys); err != nil {
+	err = b.index.replace(keys, func() error {
+		for profile, key := range keys {
+			if err := b.notGoing(profile, key.AccessKeyID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "index restored", slog.Int("keys", len(keys)))

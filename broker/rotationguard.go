@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -34,6 +35,53 @@ func (b *Broker) mayLose(profile string, key record) error {
 		return nil
 	}
 	return b.notRotating(profile, key)
+}
+
+// takeOut makes a call of IAM that takes a key out of use, unless a profile has
+// that key. The index is looked at twice: before somebody is asked for a code,
+// and when the call is about to be made. From then until it has ended no profile
+// gets the key: see notGoing.
+func (h hands) takeOut(ctx context.Context, j rotation.Journal, accessKeyID string, call func(ipc.IAMParams) error) error {
+	if err := h.unnamed(j, accessKeyID); err != nil {
+		return err
+	}
+	var named error
+	err := h.iam(ctx, j, func(p ipc.IAMParams) error {
+		defer h.b.takingOut(accessKeyID)()
+		if named = h.unnamed(j, accessKeyID); named != nil {
+			return nil
+		}
+		return call(p)
+	})
+	return firstOf(named, err)
+}
+
+// takingOut notes that a key is being taken out of use, until end is called.
+func (b *Broker) takingOut(accessKeyID string) (end func()) {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	if b.rotations.going == nil {
+		b.rotations.going = map[string]bool{}
+	}
+	b.rotations.going[accessKeyID] = true
+	return func() {
+		b.rotations.mu.Lock()
+		defer b.rotations.mu.Unlock()
+		delete(b.rotations.going, accessKeyID)
+	}
+}
+
+// notGoing refuses to give a profile a key that is being taken out of use. It is
+// asked with the index locked, so that either takeOut sees the profile or this
+// sees takeOut.
+func (b *Broker) notGoing(profile, accessKeyID string) error {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	if !b.rotations.going[accessKeyID] {
+		return nil
+	}
+	return fail(ipc.CodeBusy, "try again in a minute; broker status says how far it is",
+		"profile %s: key %s is being taken out of use at IAM at this moment", profile, accessKeyID)
 }
 
 // unnamed refuses to take a key out of use at IAM that a profile has, whatever

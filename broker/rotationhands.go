@@ -327,22 +327,18 @@ func (h hands) Switch(ctx context.Context, j rotation.Journal, accessKeyID strin
 
 // SetActive implements rotation.Hands.
 func (h hands) SetActive(ctx context.Context, j rotation.Journal, accessKeyID string, active bool) error {
-	if !active {
-		if err := h.unnamed(j, accessKeyID); err != nil {
-			return err
-		}
-	}
-	return h.iam(ctx, j, func(p ipc.IAMParams) error {
+	call := func(p ipc.IAMParams) error {
 		return h.b.opts.Worker.SetKeyStatus(ctx, ipc.KeyStatusParams{TargetParams: ipc.TargetParams{IAMParams: p, Target: accessKeyID}, Active: active})
-	})
+	}
+	if active {
+		return h.iam(ctx, j, call)
+	}
+	return h.takeOut(ctx, j, accessKeyID, call)
 }
 
 // DeleteKey implements rotation.Hands.
 func (h hands) DeleteKey(ctx context.Context, j rotation.Journal, accessKeyID string) error {
-	if err := h.unnamed(j, accessKeyID); err != nil {
-		return err
-	}
-	return h.iam(ctx, j, func(p ipc.IAMParams) error {
+	return h.takeOut(ctx, j, accessKeyID, func(p ipc.IAMParams) error {
 		return h.b.opts.Worker.DeleteKey(ctx, ipc.TargetParams{IAMParams: p, Target: accessKeyID})
 	})
 }

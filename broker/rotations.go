@@ -23,6 +23,7 @@ type rotations struct {
 	mu     sync.Mutex
 	all    map[string]*rotator // by ID
 	broken []error             // journals that cannot be read
+	going  map[string]bool     // access key IDs: see hands.takeOut
 }
 
 // rotator carries one rotation out. It belongs to the daemon: whoever began it
