@@ -129,9 +129,7 @@ func TestHolderAndDaemonDie(t *testing.T) {
 	w := newWorld(t)
 	w.typed()
 	kept := w.credentials("ops")
-	if err := syscall.Kill(w.holder(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	w.signal(w.holder(), syscall.SIGKILL)
 	w.eventually("the daemon notices", func() error {
 		if r := w.run("broker", "status"); !strings.Contains(r.stdout, "store: file, locked for") {
 			return errors.New(r.stdout)

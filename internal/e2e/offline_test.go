@@ -108,7 +108,7 @@ func TestF31NetworksThatAreNone(t *testing.T) {
 		if r.status != test.status || r.stdout != "" || !strings.Contains(r.stderr, test.want) || strings.Count(r.stderr, "\n") != 1 {
 			t.Errorf("%s: status %d, stdout %q, stderr %q; want %d and %q in a line", test.region, r.status, r.stdout, r.stderr, test.status, test.want)
 		}
-		if took := time.Since(begin); took > patience/2 {
+		if took := time.Since(begin); took > 40*time.Second {
 			t.Errorf("%s: it took %v", test.region, took)
 		}
 		if got := w.credentials("dev"); got != cached {
@@ -188,7 +188,7 @@ func TestF29SlowNetworks(t *testing.T) {
 		callers[region] = w.start("broker", "credential-process", region)
 	}
 	w.credentials("dev") // meanwhile
-	if took := time.Since(begin); took > patience/4 {
+	if took := time.Since(begin); took > 14*time.Second {
 		t.Errorf("a cached session took %v while others wait for AWS", took)
 	}
 	for name, c := range callers {

@@ -85,7 +85,7 @@ func TestF30BadAnswers(t *testing.T) {
 		if r.status != 8 || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || len(r.stderr) > 512 {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", knob, r.status, r.stdout, r.stderr)
 		}
-		if took := time.Since(begin); took > patience/2 {
+		if took := time.Since(begin); took > 40*time.Second {
 			t.Errorf("%s: it took %v", knob, took)
 		}
 		if got := w.credentials("one"); got != cached {

@@ -83,9 +83,7 @@ func TestNextClientIsServed(t *testing.T) {
 		},
 		"SIGTERM": func(t *testing.T, w *world) {
 			pid := w.daemonPID()
-			if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
+			w.signal(pid, syscall.SIGTERM)
 			w.eventually("the daemon ends", func() error {
 				if testprograms.Alive(pid) {
 					return errors.New("it runs")

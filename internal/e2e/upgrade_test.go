@@ -195,9 +195,7 @@ func TestF37UpgradeWhileClientsRun(t *testing.T) {
 		}
 		return nil
 	})
-	if err := syscall.Kill(old, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	w.signal(old, syscall.SIGTERM)
 	early := w.start("broker", "credential-process", "ci") // the new daemon's
 	w.document(late.wait())
 	w.document(early.wait())

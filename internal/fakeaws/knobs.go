@@ -141,6 +141,7 @@ func (s *Server) Set(settings ...string) error {
 		}
 	}
 	s.knobs = next
+	s.turnLocked()
 	for id, value := range status {
 		if ses, ok := s.sessions[id]; ok {
 			ses.status = value
@@ -158,9 +159,16 @@ func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.knobs, s.log = newKnobs(), nil
+	s.turnLocked()
 	s.renewLocked()
 	s.resets++
 	s.announceLocked()
+}
+
+// turnLocked tells those who are held back that the knobs are other ones.
+func (s *Server) turnLocked() {
+	close(s.turned)
+	s.turned = make(chan struct{})
 }
 
 func (s *Server) setStatusLocked(status map[string]string, id, value string) error {

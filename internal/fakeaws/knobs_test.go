@@ -3,6 +3,7 @@
 package fakeaws
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -246,7 +247,24 @@ func TestKnobDelay(t *testing.T) {
 	if d := time.Since(start); d < 50*time.Millisecond {
 		t.Errorf("answered after %s", d)
 	}
-	r.set("delay.GetUser=0s")
+	r.set("delay.GetUser=1h")
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		r.delay(t.Context(), "GetUser")
+	}()
+	looks := 0
+	eventually(t, func() bool {
+		if looks++; looks == 4 { // by now it is held; it would not be if it came later
+			r.set("delay.GetUser=0s")
+		}
+		select {
+		case <-answered:
+			return looks >= 4
+		default:
+			return false
+		}
+	})
 	r.call(r.key("ann"), nil, "GetUser")
 }
 
@@ -257,18 +275,21 @@ func TestDelayedRequestIsCarriedOutWithoutItsClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(s)
+	ctx, leave := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leave() // the client has sent it, and goes
+		s.ServeHTTP(w, r)
+	}))
 	defer server.Close()
 	if err := s.Set("delay.GetCallerIdentity=1h"); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/?"+params("GetCallerIdentity").Encode(), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/?"+params("GetCallerIdentity").Encode(), http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAX/20260101/us-east-1/sts/aws4_request, SignedHeaders=host, Signature="+strings.Repeat("0", 64))
-	client := &http.Client{Timeout: 50 * time.Millisecond}
-	if resp, err := client.Do(req); err == nil {
+	if resp, err := http.DefaultClient.Do(req); err == nil {
 		resp.Body.Close()
 		t.Fatalf("answered %s", resp.Status)
 	}
@@ -294,12 +315,12 @@ func TestReset(t *testing.T) {
 	r.refused(r.key("ann"), "GetSessionToken", used...).want(t, codeAccessDenied, 403, textMFACode)
 }
 
-// eventually waits for a condition, five seconds at most.
+// eventually waits for a condition, a minute at most.
 func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(5 * time.Second)
+	limit := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:

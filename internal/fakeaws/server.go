@@ -53,6 +53,7 @@ type Server struct {
 	log      []Entry
 	resets   int           // how often the log was emptied
 	logged   chan struct{} // closed and replaced when log or resets change
+	turned   chan struct{} // the same when knobs do
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -99,6 +100,7 @@ func New(o Options) (*Server, error) {
 		shown:     map[codeStep]bool{},
 		knobs:     newKnobs(),
 		logged:    make(chan struct{}),
+		turned:    make(chan struct{}),
 	}
 	if b.err != nil {
 		return nil, fmt.Errorf("make pretend account: %w", b.err)
@@ -188,20 +190,27 @@ func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
 	reply.write(w)
 }
 
-// delay holds a request back as the knob delay says. It ends early when the
-// client goes away; the request is then carried out, as AWS would.
+// delay holds a request back as the knob delay says. It ends early when the knob
+// is turned back to nothing, or when the client goes away; the request is then
+// carried out, as AWS would.
 func (s *Server) delay(ctx context.Context, action string) {
-	s.mu.Lock()
-	d := s.knobs.delay[action]
-	s.mu.Unlock()
-	if d <= 0 {
-		return
+	held := func() (time.Duration, <-chan struct{}) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.knobs.delay[action], s.turned
 	}
+	d, turned := held()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	for d > 0 {
+		select {
+		case <-turned:
+			d, turned = held()
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
