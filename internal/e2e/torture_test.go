@@ -29,6 +29,7 @@ type cut struct {
 	term    bool     // it is not killed, but asked to end
 	knobs   []string // faults of AWS
 	never   bool     // AWS never gets to know of the new key
+	slow    bool     // AWS gets to know of it when broker waits for nothing else
 	create  bool     // it is not a rotation, but the making of a first key
 	hold    bool     // the user wants both keys to stay active for a while
 	undo    bool     // the user goes back afterwards
@@ -36,8 +37,8 @@ type cut struct {
 }
 
 func (c cut) String() string {
-	return fmt.Sprintf("blow=%v journal=%d index=%d term=%v knobs=%v never=%v create=%v hold=%v undo=%v second=%v",
-		c.blow, c.journal, c.index, c.term, c.knobs, c.never, c.create, c.hold, c.undo, c.second)
+	return fmt.Sprintf("blow=%v journal=%d index=%d term=%v knobs=%v never=%v slow=%v create=%v hold=%v undo=%v second=%v",
+		c.blow, c.journal, c.index, c.term, c.knobs, c.never, c.slow, c.create, c.hold, c.undo, c.second)
 }
 
 // command is what the user types to begin, or to look how far it is.
@@ -51,12 +52,24 @@ func (c cut) command(flags ...string) []string {
 // fillers are the names, below the state directory, of what fills a disk.
 var fillers = []string{"filler", "rotations/filler", "vault/filler"}
 
-// tear has a rotation cut short, looks whether the key that the index names
-// works at that moment, and then whether everything comes to a good end.
+// tear has a rotation cut short, and looks whether everything comes to a good end.
 func (r *rack) tear(c cut) {
+	r.t.Helper()
+	r.cutShort(c)
+	r.arm(c.second)
+	if c.undo && !c.create {
+		r.back(c)
+	}
+	r.converges(c)
+}
+
+// cutShort has a rotation cut short, and looks whether the key that the index
+// names works at that moment.
+func (r *rack) cutShort(c cut) {
 	r.t.Helper()
 	_ = os.Remove(filepath.Join(r.bin, "client")) // of the last schedule
 	r.asked, r.watcher, r.last = 0, nil, c
+	r.begins()
 	r.ages(2 * codeStep)
 	r.rotating()
 	if log := filepath.Join(r.stateDir(), "brokerd.log"); fileExists(log) {
@@ -89,11 +102,6 @@ func (r *rack) tear(c cut) {
 	}
 	rotating.end() // who watched is gone
 	r.watcher.end()
-	r.arm(c.second)
-	if c.undo && !c.create {
-		r.back(c)
-	}
-	r.converges(c)
 }
 
 // arm plans a blow.
@@ -136,9 +144,10 @@ func (r *rack) violence(words []string) []string {
 func (r *rack) setFaults(c cut) {
 	r.t.Helper()
 	knobs := slices.Clone(c.knobs)
-	if c.never {
+	if c.never || c.slow {
 		knobs = append(knobs, "propagation=24h")
 	}
+	r.faults, r.withheld = c.knobs, c.slow
 	for id, status := range r.keysOf(r.iam) {
 		knobs = append(knobs, "key."+id+"="+status) // what is, AWS knows everywhere
 	}
@@ -169,7 +178,13 @@ func (r *rack) untilCut(c cut, rotating *background, killed *atomic.Bool) {
 			continue
 		}
 		switch waiting := all[0].Waiting; {
-		case waiting == "stuck" || waiting == "held", waiting == "propagation" && c.never:
+		case waiting == "propagation" && r.withheld:
+			r.learns()
+			continue
+		case waiting == "held":
+			r.holds(all[0])
+			return
+		case waiting == "stuck", waiting == "propagation" && c.never:
 			return
 		case waiting != "settling" && waiting != "retrying" || time.Since(looked) < 200*time.Millisecond:
 			continue
@@ -179,7 +194,7 @@ func (r *rack) untilCut(c cut, rotating *background, killed *atomic.Bool) {
 			r.ages(70 * time.Second)
 		}
 		r.watcher.end()
-		r.watcher = r.start("broker", c.command("--resume")...)
+		r.watcher = r.start("broker", c.command(r.look())...)
 		looks, looked = looks+1, time.Now()
 	}
 }
@@ -206,35 +221,8 @@ func (r *rack) mend(c cut) {
 		off = append(off, name+"="+value)
 	}
 	r.set(off...)
-}
-
-// works is the promise: the key that the index names, taken from the vault by a
-// worker that this test starts by hand, is one that AWS accepts.
-func (r *rack) works(when string, more ...string) {
-	r.t.Helper()
-	for _, profile := range append(slices.Clone(r.places), more...) {
-		var last error
-		r.eventually(when+": the key that the index names for "+profile+" works", func() error {
-			for range 20 { // a daemon that goes on may switch in between; AWS may be slow to know
-				if last = r.byHand(profile); last == nil {
-					return nil
-				}
-			}
-			return last
-		})
-	}
-}
-
-// back takes a rotation back, if there is one.
-func (r *rack) back(c cut) {
-	r.t.Helper()
-	r.watcher = r.start("broker", c.command("--undo")...)
-	r.eventually("the rotation goes back", func() error {
-		if all := r.rotating(); r.watcher.running() && len(all) > 0 && !all[0].Back {
-			return fmt.Errorf("%+v", all[0])
-		}
-		return nil
-	})
+	r.faults = nil
+	r.learns()
 }
 
 // converges sees to it that nothing is under way any more. One key is left,
@@ -244,6 +232,7 @@ func (r *rack) converges(c cut) {
 	r.ends(c)
 	r.disarm() // whoever it has not come to by now
 	r.oneKey()
+	r.asPromised()
 	if c.never {
 		r.set("propagation=none")
 	}
@@ -268,7 +257,7 @@ func (r *rack) ends(c cut) {
 		case "settling":
 			r.watcher.end()          // one who has not asked again
 			r.ages(70 * time.Second) // the minute in which a lost call could show
-			r.tell(c, "--resume")    // looks at once
+			r.tell(c, r.look())      // looks at once
 		case "propagation":
 			if c.never && time.Since(waited) > time.Second {
 				r.ages(6 * time.Minute)
@@ -276,15 +265,22 @@ func (r *rack) ends(c cut) {
 				r.run("broker", "credential-process", racked) // what time it is at AWS
 				waited = time.Now()
 			}
-		case "stuck", "held", "retrying":
+		case "held":
+			r.holds(rot)
+			r.held, r.freed = r.held+1, true
+			r.tell(c, "--resume")
+		case "stuck", "retrying":
 			if r.kind == typed {
 				r.unlock()
 			}
-			if r.asked > 5 {
+			switch {
+			case r.asked > 5:
 				r.tell(c, "--undo")
-				break
+			case rot.Waiting == "stuck":
+				r.tell(c, "--resume")
+			default:
+				r.tell(c, r.look())
 			}
-			r.tell(c, "--resume")
 		}
 		return fmt.Errorf("%+v", rot)
 	})

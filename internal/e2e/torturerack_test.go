@@ -62,6 +62,15 @@ type rack struct {
 	watcher *background   // the user, who watches; nil: nobody does
 	watched *background   // the client of the last schedule
 	dealt   bool          // the last schedule was cut short as planned
+
+	// Of the last schedule, for what it has to come to: see begins.
+	before   map[string]indexed // the index before it
+	faults   []string           // those of AWS that are set now
+	withheld bool               // AWS is kept from knowing of the new key
+	held     int                // how often it was held until the user let it go on
+	freed    bool               // the user has
+	turned   bool               // it was seen on its way back
+	undo     *background        // the user who took it back
 }
 
 func newRack(t *testing.T, more ...string) *rack {
