@@ -17,8 +17,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"credbroker/internal/testprograms"
 )
 
 // cut is where a rotation is cut short. The zero cut is nowhere.
@@ -31,15 +29,19 @@ type cut struct {
 	never   bool     // AWS never gets to know of the new key
 	slow    bool     // AWS gets to know of it when broker waits for nothing else
 	create  bool     // it is not a rotation, but the making of a first key
+	cold    bool     // there is no session when it begins
 	hold    bool     // the user wants both keys to stay active for a while
 	undo    bool     // the user goes back afterwards
 	second  blow     // it is cut short again, on the way to its end
 }
 
 func (c cut) String() string {
-	return fmt.Sprintf("blow=%v journal=%d index=%d term=%v knobs=%v never=%v slow=%v create=%v hold=%v undo=%v second=%v",
-		c.blow, c.journal, c.index, c.term, c.knobs, c.never, c.slow, c.create, c.hold, c.undo, c.second)
+	return fmt.Sprintf("blow=%v journal=%d index=%d term=%v knobs=%v never=%v slow=%v create=%v cold=%v hold=%v undo=%v second=%v",
+		c.blow, c.journal, c.index, c.term, c.knobs, c.never, c.slow, c.create, c.cold, c.hold, c.undo, c.second)
 }
+
+// planned reports whether there is more than faults of AWS.
+func (c cut) planned() bool { return c.blow.Op != "" || c.journal+c.index > 0 }
 
 // command is what the user types to begin, or to look how far it is.
 func (c cut) command(flags ...string) []string {
@@ -61,6 +63,7 @@ func (r *rack) tear(c cut) {
 		r.back(c)
 	}
 	r.converges(c)
+	r.dealtAgain = fileExists(filepath.Join(r.bin, "dealt"))
 }
 
 // cutShort has a rotation cut short, and looks whether the key that the index
@@ -71,13 +74,12 @@ func (r *rack) cutShort(c cut) {
 	r.asked, r.watcher, r.last = 0, nil, c
 	r.begins()
 	r.ages(2 * codeStep)
+	if c.cold {
+		r.must(r.run("broker", "lock"))
+	}
 	r.rotating()
 	if log := filepath.Join(r.stateDir(), "brokerd.log"); fileExists(log) {
 		_ = os.Truncate(log, 0) // it is on the small disk, too
-	}
-	c.blow.Fill = strings.Replace(c.blow.Fill, "STATE", r.stateDir(), 1)
-	if len(c.blow.Run) > 0 {
-		c.blow.Run = r.violence(c.blow.Run)
 	}
 	r.arm(c.blow)
 	r.setFaults(c)
@@ -92,53 +94,19 @@ func (r *rack) cutShort(c cut) {
 	watching()
 	r.watched = rotating
 	r.dealt = killed.Load() || fileExists(filepath.Join(r.bin, "dealt"))
-	if r.kind != typed && len(c.blow.Run) == 0 { // else the vault is shut
+	shut := r.kind == typed || len(c.blow.Run) > 0 // the vault
+	if !shut {
 		r.works("when it was cut short")
 	}
 	r.mend(c)
 	if r.kind == typed {
 		r.unlock()
+	}
+	if shut {
 		r.works("when it was cut short")
 	}
 	rotating.end() // who watched is gone
 	r.watcher.end()
-}
-
-// arm plans a blow.
-func (r *rack) arm(b blow) {
-	r.t.Helper()
-	if err := arm(r.bin, b); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// disarm takes it back. One that is falling falls first.
-func (r *rack) disarm() {
-	r.t.Helper()
-	worker, err := disarm(r.bin)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if worker == 0 {
-		return
-	}
-	r.eventually("the blow has fallen", func() error {
-		if _, err := os.Stat(filepath.Join(r.bin, "dealt")); err != nil && testprograms.Alive(worker) { // a daemon that ends kills it
-			return err
-		}
-		return nil
-	})
-}
-
-// violence is the command for a word: see randomCut.
-func (r *rack) violence(words []string) []string {
-	switch words[0] {
-	case "lock":
-		return []string{filepath.Join(r.bin, "broker"), "lock"}
-	case "vanish":
-		return []string{"kill", "-KILL", itoa(r.keyring.PID())}
-	}
-	return words
 }
 
 func (r *rack) setFaults(c cut) {
@@ -207,9 +175,12 @@ func (r *rack) mend(c cut) {
 	for _, name := range fillers {
 		_ = os.Remove(filepath.Join(r.stateDir(), name)) // if there is one
 	}
-	if r.keyring != nil && len(c.blow.Run) > 0 {
-		r.keyring.Kill() // if nobody has
+	switch strings.Join(c.blow.Run, " ") { // whether it has come to that or not
+	case "vanish":
+		r.keyring.Kill()
 		r.keyring.Start()
+	case "shut":
+		r.keyring.Unlock()
 	}
 	var off []string
 	for _, knob := range c.knobs {

@@ -190,15 +190,27 @@ func TestRotationIsTakenUpFirst(t *testing.T) {
 	r.converges(cut{})
 }
 
-// TestVaultLockedInARotation: the passphrase vault is locked at any of its
-// steps. It waits, and goes on when the vault is open.
+// TestVaultLockedInARotation: the passphrase vault, or the keyring, is locked at
+// any of its steps. It waits, and goes on when the vault is open.
 func TestVaultLockedInARotation(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
-	r := newRackOf(t, typed)
-	for _, at := range []blow{{Op: "seal"}, {Op: "create-key"}, {Op: "create-key", After: true}, {Op: "verify-key"}, {Op: "delete-key", After: true, Daemon: true}} {
-		at.Nth, at.Run = 1, []string{"lock"}
-		r.tear(cut{blow: at})
-		r.fell(cut{blow: at})
+	for _, test := range []struct {
+		kind kind
+		word string
+		at   []blow
+	}{
+		{typed, "lock", []blow{{Op: "seal"}, {Op: "create-key"}, {Op: "create-key", After: true}, {Op: "verify-key"}, {Op: "delete-key", After: true, Daemon: true}}},
+		{keyed, "shut", []blow{{Op: "create-key"}, {Op: "create-key", After: true}, {Op: "delete-key", After: true, Daemon: true}}},
+	} {
+		t.Run(test.kind.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRackOf(t, test.kind)
+			for _, at := range test.at {
+				at.Nth, at.Run = 1, []string{test.word}
+				r.tear(cut{blow: at})
+				r.fell(cut{blow: at})
+			}
+		})
 	}
 }

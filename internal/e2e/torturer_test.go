@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"credbroker/internal/testprograms"
 )
 
 // tortured is the name of a directory of programs whose worker is this test's
@@ -214,6 +216,49 @@ func inLine(dir string, f func(calls *os.File) error) error {
 		return err
 	}
 	return f(calls)
+}
+
+// arm plans a blow in which words stand for what is this rack's own.
+func (r *rack) arm(b blow) {
+	r.t.Helper()
+	b.Fill = strings.Replace(b.Fill, "STATE", r.stateDir(), 1)
+	if len(b.Run) > 0 {
+		b.Run = r.violence(b.Run)
+	}
+	if err := arm(r.bin, b); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// disarm takes it back. One that is falling falls first.
+func (r *rack) disarm() {
+	r.t.Helper()
+	worker, err := disarm(r.bin)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if worker == 0 {
+		return
+	}
+	r.eventually("the blow has fallen", func() error {
+		if _, err := os.Stat(filepath.Join(r.bin, "dealt")); err != nil && testprograms.Alive(worker) { // a daemon that ends kills it
+			return err
+		}
+		return nil
+	})
+}
+
+// violence is the command for a word: see randomBlow.
+func (r *rack) violence(words []string) []string {
+	switch words[0] {
+	case "lock":
+		return []string{filepath.Join(r.bin, "broker"), "lock"}
+	case "vanish":
+		return []string{"kill", "-KILL", itoa(r.keyring.PID())}
+	case "shut":
+		return r.keyring.LockCommand()
+	}
+	return words
 }
 
 func (b blow) fall(dir string) error {

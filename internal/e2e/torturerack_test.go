@@ -51,17 +51,18 @@ const codeStep = 2 * time.Second
 // other: the same key is rotated again and again.
 type rack struct {
 	*world
-	kind    kind
-	iam     string   // the IAM user
-	places  []string // the profiles that have the key
-	told    string   // the file in which on_rotate says which key it was told of
-	keyring *vaulttest.Keyring
-	ahead   time.Duration // how far the clock of AWS was set
-	asked   int           // how often the user has had to tell the rotation to go on
-	last    cut           // the last schedule
-	watcher *background   // the user, who watches; nil: nobody does
-	watched *background   // the client of the last schedule
-	dealt   bool          // the last schedule was cut short as planned
+	kind       kind
+	iam        string   // the IAM user
+	places     []string // the profiles that have the key
+	told       string   // the file in which on_rotate says which key it was told of
+	keyring    *vaulttest.Keyring
+	ahead      time.Duration // how far the clock of AWS was set
+	asked      int           // how often the user has had to tell the rotation to go on
+	last       cut           // the last schedule
+	watcher    *background   // the user, who watches; nil: nobody does
+	watched    *background   // the client of the last schedule
+	dealt      bool          // the last schedule was cut short as planned
+	dealtAgain bool          // and once more
 
 	// Of the last schedule, for what it has to come to: see begins.
 	before   map[string]indexed // the index before it

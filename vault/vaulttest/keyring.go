@@ -143,6 +143,14 @@ func (k *Keyring) Lock() {
 	})
 }
 
+// LockCommand does what Lock does, for those who lock in their own time.
+func (k *Keyring) LockCommand() []string {
+	return []string{
+		"dbus-send", "--bus=" + k.Address, "--print-reply", "--dest=" + secrets, string(secretsPath),
+		serviceIface + "Lock", "array:objpath:" + string(loginPath),
+	}
+}
+
 // Unlock unlocks the default collection, without a dialog.
 func (k *Keyring) Unlock() {
 	k.t.Helper()
