@@ -30,6 +30,20 @@ func (w *world) list(flags ...string) []listed {
 	return list.Keys
 }
 
+// settled waits until the daemon knows of its keys what it can learn without
+// asking anybody, so that it does nothing by itself any more.
+func (w *world) settled() {
+	w.t.Helper()
+	w.eventually("IAM has told of each key", func() error {
+		for _, k := range w.list() {
+			if k.LearntAt == nil {
+				return fmt.Errorf("%+v", k)
+			}
+		}
+		return nil
+	})
+}
+
 // TestAgeIsLearnt: a session that is made for something else brings age and last
 // use along, without another prompt; a key that is due is rotated with that very
 // session, and is young at once.
@@ -39,12 +53,7 @@ func TestAgeIsLearnt(t *testing.T) {
 	w.ready(append(quickly, "[nag]", "channels = off")...)
 	w.set("policy=force-mfa", "now=+2400h")
 	w.prime("dev")
-	w.eventually("IAM is asked", func() error {
-		if k := w.list()[0]; k.LearntAt == nil {
-			return fmt.Errorf("%+v", k)
-		}
-		return nil
-	})
+	w.settled()
 	due := w.list("--due")
 	if len(due) != 1 || due[0].Level != "urgent" || due[0].CreateDate == nil || due[0].LastUsedService != "sts" || due[0].DueAt == nil {
 		t.Fatalf("due: %+v", due)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -229,9 +230,14 @@ func TestP29ImportedSecretStaysInTheWorker(t *testing.T) {
 			continue // it has ended meanwhile
 		}
 		scans++
+		if proofs > 0 {
+			continue
+		}
+		_ = client.Process.Signal(syscall.SIGSTOP) // it may have ended; else it stays until it was looked through
 		if found, err := phrase.scanMemory(client.Process.Pid); err == nil && len(found) > 0 {
 			proofs++
 		}
+		_ = client.Process.Signal(syscall.SIGCONT)
 	}
 	w.must(client.wait())
 	v.sawNothing(1) // how many scans there are, the load of the machine decides
@@ -272,7 +278,7 @@ func TestF17ForeignKeyring(t *testing.T) {
 	w.env = append(w.env, "AWS_VAULT_BACKEND=secret-service")
 	importing := w.start("broker", "import", "--from", "aws-vault")
 	w.eventually("three keys are stored", func() error {
-		if n := len(w.keys()); n < 3 {
+		if n := w.items(); n < 4 { // of which the last one may not be in the index yet
 			return fmt.Errorf("%d are", n)
 		}
 		if !importing.running() {

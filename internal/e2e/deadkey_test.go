@@ -34,6 +34,7 @@ func TestF15KeyGoneAtAWS(t *testing.T) {
 	w := newWorld(t)
 	w.ready()
 	w.prime("dev")
+	w.settled() // else the daemon may learn by itself that it is gone, and say that instead
 	session := w.credentials("dev")
 	item, before := w.itemOf("dev")
 	key := w.stored("dev")

@@ -48,7 +48,7 @@ func TestLifeLeft(t *testing.T) {
 	t.Run("never expired", func(t *testing.T) {
 		w := newWorld(t)
 		w.initialise()
-		w.set("session_life=3s")
+		w.set("session_life=5s")
 		w.add("dev", "ann", "--no-mfa")
 		first := w.credentials("dev")
 		w.set("fail.GetSessionToken=ServiceUnavailable")

@@ -32,7 +32,7 @@ func TestF28OutageOfSTS(t *testing.T) {
 			t.Errorf("it was tried %d times, want 3", n)
 		}
 	}
-	before := len(w.log("AssumeRole"))
+	before, began := len(w.log("AssumeRole")), time.Now()
 	for range 5 {
 		r := w.run("broker", "credential-process", "two")
 		if r.status != 8 || r.stdout != "" || !strings.Contains(r.stderr, "ServiceUnavailable") || strings.Count(r.stderr, "\n") != 1 {
@@ -42,7 +42,9 @@ func TestF28OutageOfSTS(t *testing.T) {
 			t.Error("another session of the other role was served")
 		}
 	}
-	if n := len(w.log("AssumeRole")) - before; n > 3 { // a slow machine may get one try in
+	// A slow machine may get a try in: one is let through after each pause, of 5
+	// seconds at first.
+	if n, tries := len(w.log("AssumeRole"))-before, 1+int(time.Since(began)/(5*time.Second)); n > 3*tries {
 		t.Errorf("STS was asked %d times more while nobody should", n)
 	}
 	if r := w.must(w.run("broker", "status")); !strings.Contains(r.stdout, "outage: ") || !strings.Contains(r.stdout, "failures since") {

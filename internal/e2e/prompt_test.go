@@ -178,6 +178,12 @@ func TestCodesAreSentOnce(t *testing.T) {
 				t.Errorf("%d GetSessionToken calls for one code", len(calls))
 			}
 			w.set("body.GetSessionToken=none")
+			w.eventually("the helper has ended, or another code is asked for", func() error {
+				if p := w.status().Pending; helper.running() && (len(p) == 0 || p[0].Attempt < 2) {
+					return fmt.Errorf("pending: %+v", p)
+				}
+				return nil
+			})
 			if helper.running() {
 				w.must(w.run("broker", "mfa", w.code()))
 				w.document(helper.wait())

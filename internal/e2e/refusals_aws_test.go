@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // turned turns knobs of the pretend account, and reset puts them back.
@@ -111,11 +114,7 @@ func (s *scene) aws() {
 func (s *scene) network() {
 	s.initialise()
 	s.add("dev", "ann", "--no-mfa")
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_ = closed.Close() // nobody listens there any more
+	closed := closedPort(s.t)
 	impostor := httptest.NewUnstartedServer(http.NotFoundHandler())
 	impostor.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshakes that fail
 	impostor.StartTLS()
@@ -136,9 +135,9 @@ func (s *scene) network() {
 	proxied.undo = func() { restore(); s.killDaemon() }
 	proxied.warm = false // the daemon on the island is a new one
 	s.play(
-		s.elsewhere(cause{name: "AWS out of reach", code: "aws_unreachable", warm: true, foreground: true}, "endpoint_url = http://"+closed.Addr().String()),
+		s.elsewhere(cause{name: "AWS out of reach", code: "aws_unreachable", warm: true, foreground: true}, "endpoint_url = http://"+closed),
 		s.elsewhere(cause{name: "wrong certificate", code: "aws_certificate", warm: true, foreground: true}, "endpoint_url = "+impostor.URL),
-		s.elsewhere(cause{name: "the proxy is out of reach", code: "aws_proxy", warm: true}, aws+closed.Addr().String()),
+		s.elsewhere(cause{name: "the proxy is out of reach", code: "aws_proxy", warm: true}, aws+closed),
 		s.elsewhere(cause{name: "the proxy wants a password", code: "aws_proxy", warm: true, foreground: true}, aws+refusingProxy(s.t)),
 		s.elsewhere(cause{name: "the network swallows everything", code: "aws_unreachable", warm: true}, "endpoint_url = http://"+blackHole(s.t)),
 		cause{name: "AWS is slow", code: "aws_slow", warm: true, do: s.turned("delay.GetSessionToken=40s"), undo: s.reset},
@@ -157,6 +156,25 @@ func (s *scene) isolated() {
 		}
 		return nil
 	})
+}
+
+// closedPort is an address that takes no connection, as long as the test runs:
+// the port is taken, and nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
 }
 
 // refusingProxy is a proxy that lets nobody through, and its address.

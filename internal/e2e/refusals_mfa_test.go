@@ -7,14 +7,24 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 )
+
+// shortStep is the time step of the codes here. They are good for one step at
+// least: AWS takes that of the step before as well.
+const shortStep = 3 * time.Second
 
 // typed is broker mfa with a code for dev, asked for or not.
 func (s *scene) typed(code string) result { return s.run("broker", "mfa", "-p", "dev", code) }
 
 // primed is the first call after a cause that nothing but a code takes away.
 func (s *scene) primed() result {
-	if r := s.typed(s.code()); r.status != 0 {
+	began := time.Now()
+	r := s.typed(s.code())
+	if r.status != 0 && time.Since(began) > shortStep {
+		r = s.typed(s.code()) // the first one was too old when it came to AWS
+	}
+	if r.status != 0 {
 		return r
 	}
 	return s.run("broker", "credential-process", "dev")
@@ -33,7 +43,7 @@ func (s *scene) mfaCodes() {
 	s.ready("[mfa]", "helper_wait = 50s")
 	brief, whole := s.configured("helper_wait", "helper_wait = 1s")
 	timeout, patient := s.configured("helper_wait", "helper_wait = 50s\ntimeout = 2s")
-	s.set("totp_step=3s")
+	s.set("totp_step=" + shortStep.String())
 	// Three of a million codes are right.
 	const wrong = "194837"
 	others := []string{"582034", "730912", "461905"}
@@ -75,7 +85,7 @@ func (s *scene) mfaCodes() {
 // mfaDevices is what is wrong before anybody is asked for a code.
 func (s *scene) mfaDevices() {
 	s.ready("[mfa]", "helper_wait = 50s")
-	s.set("totp_step=3s")
+	s.set("totp_step=" + shortStep.String())
 	const dev = "[profile dev]\nregion = eu-west-1\n"
 	device := func(name, code, serial string) cause {
 		return cause{

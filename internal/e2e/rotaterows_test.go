@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,8 +103,22 @@ func TestPropagationFlaps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	old, _ := w.alone("verify_for = 2s", "keep_disabled = 0s")
-	w.set("propagation=4s:flap")
-	w.must(w.run("broker", "rotate", racked))
+	w.set("propagation=12h:flap")
+	rotating := w.start("broker", "rotate", racked)
+	w.eventually("the new key works, and does not", func() error {
+		results := map[string]int{}
+		for _, e := range w.log("GetCallerIdentity", "GetUser") {
+			if e.AccessKeyID != old {
+				results[e.Result]++
+			}
+		}
+		if results["ok"] == 0 || results["InvalidClientTokenId"] == 0 {
+			return fmt.Errorf("AWS said %v", results)
+		}
+		return nil
+	})
+	w.set("propagation=none")
+	w.must(rotating.wait())
 	refused, touched := 0, false
 	for _, e := range w.log("GetCallerIdentity", "GetUser", "UpdateAccessKey", "DeleteAccessKey") {
 		switch {

@@ -268,7 +268,7 @@ func TestF03StoppedWhileIAMAnswers(t *testing.T) {
 	r := newRack(t)
 	for made, everybody := range []bool{false, true} {
 		r.deal(blow{Op: "create-key", Nth: 99}) // only to see when it begins
-		r.set("delay.CreateAccessKey=1s")
+		r.set("delay.CreateAccessKey=1m")
 		rotating := r.start("broker", "rotate", racked)
 		r.awaitFile("calls", "create-key")
 		r.awaitInRotations(".sealed.room")
@@ -279,6 +279,7 @@ func TestF03StoppedWhileIAMAnswers(t *testing.T) {
 				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
 			}
 		}
+		r.set("delay.CreateAccessKey=0s")
 		rotating.wait()
 		r.eventually("the daemon has ended", func() error {
 			if testprograms.Alive(daemon) {
@@ -287,7 +288,6 @@ func TestF03StoppedWhileIAMAnswers(t *testing.T) {
 			return nil
 		})
 		r.works("stopped")
-		r.set("delay.CreateAccessKey=0s")
 		r.awaitNoRotation()
 		r.oneKey()
 		if n := len(r.log("CreateAccessKey")); n != made+1 {
@@ -329,10 +329,11 @@ func TestF04KilledWhileTheKeyringStores(t *testing.T) {
 	w, k := keyringWorld(t)
 	overwrite(t, w.configPath(), w.config()+"[rotation]\nverify_for = 0s\nkeep_disabled = 0s\n")
 	old := w.stored("dev")
-	w.set("delay.CreateAccessKey=1s")
+	w.set("delay.CreateAccessKey=1m")
 	rotating := w.start("broker", "rotate", "dev")
 	w.awaitInRotations(".sealed.room")
 	k.Freeze()
+	w.set("delay.CreateAccessKey=0s")
 	w.awaitInRotations(".sealed")
 	for _, pid := range running(filepath.Join(w.bin, "broker-vault")) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have given up

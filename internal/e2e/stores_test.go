@@ -126,12 +126,7 @@ func TestF17LockedKeyring(t *testing.T) {
 	w, k := keyringWorld(t)
 	w.forget()
 	k.Lock()
-	began := time.Now()
-	r := w.mint()
-	w.refused("locked", r, "locked")
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v, want at most 3s", took)
-	}
+	w.within(3*time.Second, "the refusal", func() { w.refused("locked", w.mint(), "locked") })
 	k.Unlock()
 	w.credentials("dev")
 }
@@ -339,21 +334,27 @@ func TestF23SlowKeychain(t *testing.T) {
 	w.add("ops", "bob", "--no-mfa")
 	w.forget()
 	w.credentials("ops") // from here on it is in the cache
-	s.Hold()
-	helper := w.start("broker", "credential-process", "dev")
-	w.eventually("the keychain is busy", func() error {
-		if s.Waiting() == 0 {
-			return errors.New("nobody waits")
+	w.settled()
+	w.eventually("the keychain is busy all the while", func() error { // a call of it may take 5 seconds
+		s.Hold()
+		defer s.Release()
+		helper := w.start("broker", "credential-process", "dev")
+		w.eventually("the keychain is busy", func() error {
+			if s.Waiting() == 0 {
+				return errors.New("nobody waits")
+			}
+			return nil
+		})
+		w.status0()
+		w.credentials("ops")
+		if s.Waiting() == 0 || !helper.running() {
+			helper.wait()
+			return errors.New("this machine is too slow for it")
 		}
+		s.Release()
+		w.document(helper.wait())
 		return nil
 	})
-	w.status0()
-	w.credentials("ops")
-	if s.Waiting() == 0 || !helper.running() {
-		t.Error("the keychain was not busy any more: this test proves nothing")
-	}
-	s.Release()
-	w.document(helper.wait())
 }
 
 // F53: the item is gone, or there twice. That is damage: nothing is made in its

@@ -5,8 +5,9 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,9 @@ func (w *world) contents(dir string) map[string]string {
 			return nil
 		}
 		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it was a temporary one
+		}
 		files[path] = string(data)
 		return err
 	})
@@ -66,18 +70,20 @@ func (w *world) unwritable(says string) {
 			w.t.Errorf("%s: status %d, stdout %q, stderr %q; want 1, nothing, and a line that says %q", r.line, r.status, r.stdout, r.stderr, says)
 		}
 	}
-	if after := w.contents(w.home); !maps.Equal(before, after) {
+	w.eventually("every file is as it was", func() error { // the daemon may just be trying to write one by itself
+		after := w.contents(w.home)
 		for path := range before {
 			if before[path] != after[path] {
-				w.t.Errorf("%s was\n%q\nand is\n%q", path, before[path], after[path])
+				return fmt.Errorf("%s was\n%q\nand is\n%q", path, before[path], after[path])
 			}
 		}
 		for path := range after {
 			if _, was := before[path]; !was {
-				w.t.Errorf("%s is new", path)
+				return fmt.Errorf("%s is new", path)
 			}
 		}
-	}
+		return nil
+	})
 	w.credentials("dev")
 	w.credentials("ops")
 }

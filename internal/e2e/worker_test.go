@@ -105,6 +105,7 @@ func (w *world) lostWorker(r result) {
 // slowSTS makes the worker of a mint wait for STS, and returns its pid.
 func (w *world) slowSTS() (helpers []*background, worker int) {
 	w.t.Helper()
+	w.settled() // the worker that runs is then theirs
 	w.set("delay.GetSessionToken=12s")
 	helpers = w.crowd(3, "dev")
 	w.eventually("a worker runs", func() error {

@@ -384,6 +384,25 @@ func (w *world) eventually(what string, f func() error) {
 	}
 }
 
+// within fails the test if f takes longer than limit. The machine may be busy: what
+// it needs at present to start one program, before f or after, is allowed twenty
+// times on top.
+func (w *world) within(limit time.Duration, what string, f func()) {
+	w.t.Helper()
+	startOne := func() time.Duration {
+		begin := time.Now()
+		w.must(w.run("broker", "version"))
+		return time.Since(begin)
+	}
+	one := startOne()
+	begin := time.Now()
+	f()
+	took := time.Since(begin)
+	if one = max(one, startOne()); took > limit+20*one {
+		w.t.Errorf("%s took %v, want at most %v, while a program starts in %v", what, took, limit, one)
+	}
+}
+
 // removeAll removes what a living daemon may be making again at this moment.
 func (w *world) removeAll(path string) {
 	w.t.Helper()
