@@ -26,6 +26,7 @@ type revokee struct {
 	user       string // see revocation.user
 	candidates []ownKey
 	keys       []revocation
+	making     *rotator // of a profile that has no key yet; nil: that of keys
 }
 
 func (u *revokee) ids() []string {
@@ -46,13 +47,16 @@ func (b *Broker) opRevoke(ctx context.Context, r ipc.Request, c conversation) (a
 	if err := checkRevoke(params); err != nil {
 		return nil, err
 	}
+	asker := callerOf(r, c)
+	asker.answers = true
+	v := &revoking{b: b, params: params, asker: asker, out: ipc.Revoked{Keys: []ipc.RevokedKey{}, Since: b.opts.StartedAt.UTC()}}
+	if done, err := v.revokeMaking(ctx); err != nil || done {
+		return v.out, err
+	}
 	users, err := b.revokees(params)
 	if err != nil {
 		return nil, err
 	}
-	asker := callerOf(r, c)
-	asker.answers = true
-	v := &revoking{b: b, params: params, asker: asker, out: ipc.Revoked{Keys: []ipc.RevokedKey{}, Since: b.opts.StartedAt.UTC()}}
 	if params.Undo {
 		v.undoAll(ctx, users)
 		return v.out, nil
@@ -97,6 +101,13 @@ func (b *Broker) revokees(params ipc.RevokeParams) ([]*revokee, error) {
 	chosen := keys
 	if !params.All {
 		key, ok := keys[params.Profile]
+		if r := b.creating(params.Profile); r != nil && !ok {
+			if r.state().Back && params.Undo {
+				return nil, fail(ipc.CodeRefused, "see how far that is: broker status", "%s: that is being taken back, and the key deleted", r.state().What())
+			}
+			u, err := b.makingRevokee(r, keys)
+			return []*revokee{u}, err
+		}
 		if !ok {
 			return nil, b.noKeyToRevoke(params.Profile)
 		}

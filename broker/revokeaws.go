@@ -142,6 +142,9 @@ func (w *onUser) now(k revocation) revocation {
 	return is
 }
 
+// profile is the one that the user names to have the same done again.
+func (w *onUser) profile() string { return firstOf(w.params.Profile, w.u.candidates[0].profile) }
+
 func (w *onUser) kept() *entry { return w.b.revoked.session(w.u.user) }
 
 func (w *onUser) denyWanted() bool {
@@ -169,12 +172,16 @@ func (w *onUser) about(p ipc.IAMParams, id string) ipc.TargetParams {
 // nothing can be asked is as it was written down.
 func (w *onUser) need() (ids []string) {
 	for _, k := range w.u.keys {
-		asked := slices.ContainsFunc(w.u.candidates, func(c ownKey) bool { return c.key.AccessKeyID == k.AccessKeyID })
-		if asked && !w.dead[k.AccessKeyID] || !w.now(k).Inactive {
+		if w.asks(k.AccessKeyID) && !w.dead[k.AccessKeyID] || !w.now(k).Inactive {
 			ids = append(ids, k.AccessKeyID)
 		}
 	}
 	return ids
+}
+
+// asks reports whether AWS is asked with a key whether it takes it: see look.
+func (w *onUser) asks(id string) bool {
+	return slices.ContainsFunc(w.u.candidates, func(c ownKey) bool { return c.key.AccessKeyID == id })
 }
 
 // prepare plans how the keys sign, and makes sure that AWS is there.
@@ -288,7 +295,7 @@ func (w *onUser) worksOn(err error, id string) error {
 		may = "works on"
 	}
 	e := wrap(err, "key %s %s at AWS", id, may)
-	again := "broker revoke " + w.u.candidates[0].profile
+	again := "broker revoke " + w.profile()
 	switch {
 	case denied(err):
 		e.Hint = "make it Inactive in the IAM console, or as somebody who may: " + again + " --using PROFILE"
@@ -304,7 +311,7 @@ func (w *onUser) worksOn(err error, id string) error {
 // goOn says that the sessions of the user go on, and how they end.
 func (w *onUser) goOn(err error) error {
 	e := wrap(err, "the sessions of IAM user %s go on at AWS", firstOf(w.userName, w.u.user))
-	e.Hint = "as somebody who may: broker revoke " + w.u.candidates[0].profile + " --deny-sessions --using PROFILE"
+	e.Hint = "as somebody who may: broker revoke " + w.profile() + " --deny-sessions --using PROFILE"
 	return e
 }
 

@@ -58,7 +58,7 @@ func (b *Broker) haltRotations(ctx context.Context, users []*revokee) (found boo
 	ctx, cancel := context.WithTimeout(ctx, patienceWithStep)
 	defer cancel()
 	for _, u := range users {
-		for _, r := range b.touched(u.ids()) {
+		for _, r := range u.rotations(b) {
 			found = true
 			select {
 			case r.turn <- struct{}{}:
@@ -74,7 +74,7 @@ func (b *Broker) haltRotations(ctx context.Context, users []*revokee) (found boo
 // of the user that have asked for a key which nobody can name. The step that
 // asks may be under way.
 func (w *onUser) open() (list []rotation.Journal) {
-	for _, r := range w.b.touched(w.u.ids()) {
+	for _, r := range w.u.rotations(w.b) {
 		j := r.state()
 		if now, err := w.b.readJournal(r.id); err == nil {
 			j = now
@@ -119,7 +119,7 @@ func (w *onUser) unfound(j rotation.Journal, err error) {
 		return
 	}
 	w.out.Problem = wrap(err, "%s: IAM may have made a key that is not known here, and works", j.What())
-	w.out.Problem.Hint = "in a minute, run it again: broker revoke " + w.u.candidates[0].profile + "; or look for it in the IAM console"
+	w.out.Problem.Hint = "in a minute, run it again: broker revoke " + w.profile() + "; or look for it in the IAM console"
 }
 
 // made returns the keys that IAM may have made for an open call: the one whose
@@ -179,7 +179,7 @@ func (b *Broker) revokedCreation(j rotation.Journal) error {
 	if err := b.notRevoked(using, keys[using].AccessKeyID); err != nil {
 		return wrap(err, "%s", j.What())
 	}
-	if _, revoked := b.revoked.of(j.New); revoked {
+	if _, revoked := b.revoked.of(j.New); revoked && !j.Back {
 		return fail(ipc.CodeKeyInactive, "to take it back: broker revoke "+using+" --undo", "%s: its key %s was revoked", j.What(), j.New)
 	}
 	return nil

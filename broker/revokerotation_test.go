@@ -69,7 +69,7 @@ func TestRevokeWhileAKeyIsBeingMade(t *testing.T) {
 			}
 		}
 		r.aws.failNext("VerifyKey")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(2 * spreads)
 		synctest.Wait()
 		if keys := do[ipc.KeyList](r, ipc.OpList, nil).Keys; len(keys) != 1 {
 			t.Errorf("the index has %+v", keys)

@@ -28,6 +28,9 @@ func (w *onUser) signer(ctx context.Context) (*signer, error) {
 		s.kept = true
 		return s, s.with(w.plans[0], e)
 	}
+	if _, revoked := w.b.revoked.of(w.u.candidates[0].key.AccessKeyID); w.u.making != nil && !revoked {
+		return s, s.lent(ctx)
+	}
 	keys, err := w.b.index.snapshot()
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (w *onUser) undo(ctx context.Context) {
 	}
 	var asleep []string // to be made active
 	for id, k := range revoked {
-		if !k.WasInactive && (w.dead[id] || k.Inactive && w.b.opts.Clock.Now().Sub(k.RevokedAt) < spreads) {
+		if !k.WasInactive && (w.dead[id] || k.Inactive && (!w.asks(id) || w.b.opts.Clock.Now().Sub(k.RevokedAt) < spreads)) {
 			asleep = append(asleep, id)
 		}
 	}
@@ -88,7 +88,7 @@ func (w *onUser) restore(ctx context.Context, s *signer, asleep []string) error 
 // stays says that a key stays revoked, and who can change that.
 func (w *onUser) stays(err error, id string) error {
 	e := wrap(err, "key %s stays revoked", id)
-	again := "broker revoke " + w.u.candidates[0].profile + " --undo"
+	again := "broker revoke " + w.profile() + " --undo"
 	switch {
 	case e.Code == ipc.CodeKeyInactive, denied(err):
 		e.Hint = "make it active in the IAM console and run this again; or, as somebody who may change the user: " + again + " --using PROFILE"

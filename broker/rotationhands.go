@@ -17,10 +17,6 @@ import (
 	"credbroker/internal/ipc"
 )
 
-// leastSession is what a session must have left to be used for a rotation: its
-// calls take a minute or two.
-const leastSession = 3 * time.Minute
-
 // hands do what a rotation decides, with workers, the index and the journal.
 type hands struct {
 	b *Broker
@@ -108,21 +104,17 @@ func (h hands) signer(ctx context.Context, j rotation.Journal) (ipc.IAMParams, e
 // session returns the session of a key's user, and asks for a code if somebody
 // is there to give one.
 func (h hands) session(ctx context.Context, p *plan) (*entry, error) {
-	h.b.mu.Lock()
-	e := h.b.sessions[p.id]
-	h.b.mu.Unlock()
-	if e.valid(h.b.opts.Clock) && e.left(h.b.opts.Clock) > leastSession {
-		return e, nil
-	}
 	h.b.rotations.mu.Lock()
 	asker, j := h.r.askerLocked(), h.r.journal
 	h.b.rotations.mu.Unlock()
 	if asker == nil {
+		if e := h.b.warm(p); e != nil {
+			return e, nil
+		}
 		return nil, fail(ipc.CodeMFARequired, "give a code: "+j.ResumeCommand(),
 			"%s: it waits for a session with an MFA code", j.What())
 	}
-	p.want.insists = true
-	return h.b.await(ctx, p, *asker)
+	return h.b.sessionToSign(ctx, p, *asker)
 }
 
 // refused drops a session that AWS does not take any more.
@@ -206,6 +198,9 @@ func (h hands) CreateKey(ctx context.Context, j rotation.Journal) (string, error
 	params, err := h.signer(ctx, j)
 	if err != nil {
 		return "", judged(err)
+	}
+	if h.r.turned() { // while a code was waited for
+		return "", &rotation.Error{Kind: rotation.Refused, Code: string(ipc.CodeRefused), Err: fmt.Errorf("%s: it was taken back", j.What())}
 	}
 	made, err := h.b.opts.Worker.CreateKey(context.WithoutCancel(ctx), ipc.CreateKeyParams{
 		IAMParams: params, Sealed: h.sealed(j), AccountID: j.AccountID, ARN: j.ARN, Places: placesOf(j), MFAChoice: h.choice(j),

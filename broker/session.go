@@ -4,6 +4,7 @@ package broker
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"maps"
@@ -25,6 +26,9 @@ const (
 	// lifeTolerance is how far an Expiration may lie beyond what was asked
 	// for: AWS's own limit for two clocks.
 	lifeTolerance = 15 * time.Minute
+	// leastSession is what a session must have left to sign calls of IAM: those of
+	// a rotation take a minute or two.
+	leastSession = 3 * time.Minute
 )
 
 // sessionID names a session of GetSessionToken. Region and profile are not in
@@ -108,6 +112,26 @@ func (b *Broker) accept(c credproc.Credentials, account string, asked time.Durat
 		creds: c, wall: now.Add(life), boot: b.opts.Clock.Boot() + life,
 		lifetime: life.Round(time.Minute), asked: asked,
 	}, nil
+}
+
+// warm returns the session of a plan's user if that lasts long enough to sign a
+// few calls of IAM, else nil.
+func (b *Broker) warm(p *plan) *entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.sessions[p.id]; e.valid(b.opts.Clock) && e.left(b.opts.Clock) > leastSession {
+		return e
+	}
+	return nil
+}
+
+// sessionToSign returns that session, or asks for the code of one.
+func (b *Broker) sessionToSign(ctx context.Context, p *plan, c caller) (*entry, error) {
+	if e := b.warm(p); e != nil {
+		return e, nil
+	}
+	p.want.insists = true
+	return b.await(ctx, p, c)
 }
 
 // roleKeys returns for each role of p the key of its session under the root

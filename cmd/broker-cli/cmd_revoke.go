@@ -31,9 +31,10 @@ func newRevokeCommand(a *app) *cli.Command {
 		UsageText: "broker revoke PROFILE | --all [--deny-sessions | --undo] [--using PROFILE] [--yes] [--json]",
 		Description: about(`For a key that has leaked, or may have. From now on nothing is made of it, its
 sessions are dropped, and IAM makes it Inactive; a key that is being rotated goes
-with its other half. Sessions that were handed out work on at AWS: they are
-listed. --deny-sessions has IAM deny everything to those that the user has by
-now; roles that were assumed go on until they end.
+with its other half, and one that is just being made is deleted. Sessions that
+were handed out work on at AWS: they are listed. --deny-sessions has IAM deny
+everything to those that the user has by now; roles that were assumed go on
+until they end.
 
 --undo takes it back, as far as it was done. --using signs with the key of
 somebody else who may change the user. It is safe to run again: what is done
@@ -199,6 +200,14 @@ func problemsOf(r ipc.Revoked) (all []*ipc.Error) {
 func (a *app) writeRevoked(w io.Writer, prefix string, r ipc.Revoked, p ipc.RevokeParams, worst error) {
 	say := func(format string, args ...any) {
 		fmt.Fprintf(w, prefix+"%s\n", client.Printable(fmt.Sprintf(format, args...)))
+	}
+	if r.TakenBack {
+		for _, k := range r.Keys {
+			say("%s of %s: it was just being made, and is deleted", k.AccessKeyID, strings.Join(k.Profiles, ", "))
+		}
+		say("taken back: no key is made for profile %s", p.Profile)
+		say("next: broker list")
+		return
 	}
 	for _, k := range r.Keys {
 		say("%s", revokedText(k, p.Undo))

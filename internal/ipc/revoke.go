@@ -30,6 +30,9 @@ type Revoked struct {
 	// Problem says why the next daemon will not know of it, or that there may be
 	// a key more, which was just being made; nil: neither.
 	Problem *Error `json:"problem,omitempty"`
+	// TakenBack says that the profile had no key, and one was just being made for
+	// it: Keys are those that IAM had made, and that are deleted.
+	TakenBack bool `json:"takenBack,omitempty"`
 }
 
 // RevokedKey is one revoked key.
