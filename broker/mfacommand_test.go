@@ -23,7 +23,7 @@ import (
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "command")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+	if err := testprograms.Write(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -81,7 +81,7 @@ func TestCommandIsKilledWithItsChildren(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
-		for range 1000 {
+		for range 10000 {
 			if _, err := os.Stat(pidFile); err == nil {
 				return
 			}
@@ -99,13 +99,7 @@ func TestCommandIsKilledWithItsChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 500 {
-		if !testprograms.Alive(pid) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond) // polling, with a bound
-	}
-	t.Error("its child still runs")
+	eventually(t, "its child has ended", func() bool { return !testprograms.Alive(pid) })
 }
 
 // TestCommandIsTheFirstSurface: nobody is asked, and it counts as no prompt.

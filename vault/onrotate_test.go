@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 )
 
 // tells runs a shell script as on_rotate for the stored key, with its directory
@@ -20,7 +21,7 @@ func (s *sealing) tells(t *testing.T, text string) (dir string, err error) {
 	t.Helper()
 	dir = t.TempDir()
 	script := filepath.Join(dir, "tell")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+	if err := testprograms.Write(script, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	_, failure := s.run(t, ipc.OpOnRotate, ipc.OnRotateParams{

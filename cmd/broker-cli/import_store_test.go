@@ -17,6 +17,7 @@ import (
 
 	"credbroker/internal/client"
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 	"credbroker/vault/vaulttest"
 )
 
@@ -103,7 +104,7 @@ func TestF19AWSVaultHangs(t *testing.T) {
 		{"echo " + canary + "; kill -9 $$", time.Minute, ipc.CodeSourceFailed},
 	} {
 		path := filepath.Join(t.TempDir(), "aws-vault")
-		if err := os.WriteFile(path, []byte("#!/bin/sh\nexec 2>/dev/null\n"+test.script+"\n"), 0o700); err != nil {
+		if err := testprograms.Write(path, []byte("#!/bin/sh\nexec 2>/dev/null\n"+test.script+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		var diag strings.Builder

@@ -12,6 +12,7 @@ import (
 
 	"credbroker/internal/desktop"
 	"credbroker/internal/ipc"
+	"credbroker/internal/testprograms"
 )
 
 // TestP19DialogShowsOurFacts: what the window says is what the daemon knows of
@@ -19,7 +20,7 @@ import (
 func TestP19DialogShowsOurFacts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pinentry")
 	text := "#!/bin/sh\necho OK\nwhile read -r l; do echo \"$l\" >>$0.log; case $l in GETPIN) printf 'D 123456\\nOK\\n';; *) echo OK;; esac; done\n"
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+	if err := testprograms.Write(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	d := newDialog(func() []string { return []string{"DISPLAY=:1"} })

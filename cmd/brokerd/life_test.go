@@ -151,19 +151,16 @@ func TestRemovedPlaceIsTakenAgain(t *testing.T) {
 	for name, remove := range map[string]func(h *home) error{
 		"socket": func(h *home) error { return os.Remove(h.socket()) },
 		"socket and lock": func(h *home) error {
-			err := os.Remove(filepath.Join(h.dir, "run", "brokerd.lock"))
-			if errors.Is(err, fs.ErrNotExist) {
-				err = nil // the daemon has begun to take its place again
-			}
-			return errors.Join(os.Remove(h.socket()), err)
-		},
-		"directory": func(h *home) (err error) {
-			for range 100 { // it may make the socket again in the middle
-				if err = os.RemoveAll(filepath.Join(h.dir, "run")); err == nil {
-					break
+			for _, path := range []string{h.socket(), filepath.Join(h.dir, "run", "brokerd.lock")} {
+				if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // the daemon has begun to take its place again
+					return err
 				}
 			}
-			return err
+			return nil
+		},
+		"directory": func(h *home) error {
+			h.removeRun()
+			return nil
 		},
 		"directory renamed": func(h *home) error { return os.Rename(filepath.Join(h.dir, "run"), filepath.Join(h.dir, "was")) },
 		"socket renamed":    func(h *home) error { return os.Rename(h.socket(), h.socket()+".was") },
@@ -181,10 +178,13 @@ func TestRemovedPlaceIsTakenAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				h.serving(d)
-				log, err := os.ReadFile(h.logFile())
-				if err != nil || !strings.Contains(string(log), "listening again") {
-					t.Errorf("the log does not tell (%v):\n%s", err, log)
-				}
+				eventually(t, "the log tells", func() error { // a moment later
+					log, err := os.ReadFile(h.logFile())
+					if err == nil && !strings.Contains(string(log), "listening again") {
+						err = fmt.Errorf("it says\n%s", log)
+					}
+					return err
+				})
 			}
 			d.signal(syscall.SIGTERM)
 			if got := d.status(); got != 0 {
@@ -192,6 +192,13 @@ func TestRemovedPlaceIsTakenAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// removeRun removes the directory of the socket, in which a living daemon may be
+// making it again at this moment.
+func (h *home) removeRun() {
+	h.t.Helper()
+	eventually(h.t, "the directory is gone", func() error { return os.RemoveAll(filepath.Join(h.dir, "run")) })
 }
 
 // TestLostPlaceEndsTheDaemon: a place that was made unsafe is not used again.
@@ -214,9 +221,7 @@ func TestLostPlaceEndsTheDaemon(t *testing.T) {
 	}
 	// The daemon may have made the directory again by now.
 	for os.Rename(link, run) != nil {
-		if err := os.RemoveAll(run); err != nil {
-			t.Fatal(err)
-		}
+		h.removeRun()
 	}
 	if got := d.status(); got != exitRefused {
 		t.Errorf("ended with %d, want %d: %s", got, exitRefused, d.said())

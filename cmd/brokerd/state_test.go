@@ -42,6 +42,7 @@ func TestOneDaemonForOneIndex(t *testing.T) {
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	first.status()
 	third := h.start(other)
 	eventually(t, "the next daemon serves", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

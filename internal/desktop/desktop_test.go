@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"credbroker/internal/testprograms"
 )
 
 // patience bounds every wait of these tests.
@@ -39,7 +41,7 @@ func script(t *testing.T, get string) *Dialog {
 
 func program(t *testing.T, path, text string) *Dialog {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+	if err := testprograms.Write(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return &Dialog{

@@ -83,7 +83,7 @@ func lines(path string) []string {
 func (w *world) script(text string) string {
 	w.t.Helper()
 	path := filepath.Join(w.dir, "command")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+	if err := testprograms.Write(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
 		w.t.Fatal(err)
 	}
 	return path

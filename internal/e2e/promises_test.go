@@ -6,7 +6,6 @@ package e2e
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"credbroker/internal/testprograms"
 )
 
 // The users of these tests. They need no entry in the password file.
@@ -280,7 +281,7 @@ type trap struct {
 func (w *world) newTrap() *trap {
 	w.t.Helper()
 	tr := &trap{script: filepath.Join(w.dir, "trap.sh"), mark: filepath.Join(w.dir, "sprung"), hits: make(chan string, 100)}
-	if err := os.WriteFile(tr.script, []byte("#!/bin/sh\necho \"$0 $*\" >> "+tr.mark+"\necho 123456\n"), 0o755); err != nil {
+	if err := testprograms.Write(tr.script, []byte("#!/bin/sh\necho \"$0 $*\" >> "+tr.mark+"\necho 123456\n"), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -440,19 +441,11 @@ func TestP48HostileEnvironmentIsInert(t *testing.T) {
 
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
-	in, err := os.Open(from)
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = testprograms.Write(to, data, 0o755)
+	}
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -192,7 +192,7 @@ func TestLostIndexIsRecovered(t *testing.T) {
 
 func overwrite(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := testprograms.Write(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

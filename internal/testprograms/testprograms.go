@@ -68,6 +68,15 @@ func Link(from, to string) error {
 	return nil
 }
 
+// Write writes a file that may be run at once. While it is open no process is
+// started: one that inherits it keeps the kernel from running it (ETXTBSY), for as
+// long as it takes to become another program.
+func Write(path string, data []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, data, mode)
+}
+
 // Running returns the processes that were started from dir, by their pid, with
 // their command lines. Zombies do not count.
 func Running(dir string) map[int]string {

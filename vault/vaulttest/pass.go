@@ -214,7 +214,9 @@ func (s *PasswordStore) gpg(name string, args ...string) string {
 func write(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
 	temp := path + ".new"
+	syscall.ForkLock.RLock() // who inherits an open program keeps it from being run (ETXTBSY)
 	err := os.WriteFile(temp, []byte(text), mode)
+	syscall.ForkLock.RUnlock()
 	if err == nil {
 		err = os.Rename(temp, path)
 	}
