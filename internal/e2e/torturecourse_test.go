@@ -66,16 +66,16 @@ func point(rng *rand.Rand, path []string) (at int, what string, nth int) {
 // randomCut returns a schedule, and for which kind of rack it is. One in eight
 // has faults of AWS alone; the others are cut short at a point of their course.
 func randomCut(rng *rand.Rand) (kind, cut) {
-	k := [...]kind{plain, plain, plain, plain, coded, coded, typed, twins, twins, keyed}[rng.IntN(10)]
+	k := [...]kind{plain, plain, plain, coded, coded, typed, twins, twins, keyed, keyed}[rng.IntN(10)]
 	c := cut{create: rng.IntN(5) == 0, term: rng.IntN(4) == 0, undo: rng.IntN(4) == 0, cold: k == coded && rng.IntN(3) == 0}
 	c.hold = !c.create && rng.IntN(8) == 0
-	if k == twins {
-		switch rng.IntN(4) {
-		case 0:
-			c.never = true
-		case 1, 2:
-			c.knobs = append(c.knobs, "propagation=600ms:flap")
-		}
+	switch n := rng.IntN(4); {
+	case k != twins:
+		c.slow = n == 0
+	case n == 0:
+		c.never = true
+	case n < 3:
+		c.knobs = append(c.knobs, "propagation=600ms:flap")
 	}
 	lost := rng.IntN(7) == 0
 	if lost {
