@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -16,10 +15,6 @@ import (
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
 )
-
-// maxAWSFile is the largest AWS file, in bytes, that is edited: what package
-// awsconfig reads.
-const maxAWSFile = 16 << 20
 
 // wireEdit is one wire or unwire of the caller's AWS files.
 //
@@ -114,38 +109,11 @@ func stat(path string) error {
 	return err
 }
 
-// readAWSFile returns the content of a file that the caller wipes. One that does
-// not exist is empty.
-func readAWSFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, &awsconfig.Error{Code: awsconfig.CodeConfigBroken, File: path, Message: "cannot be read: " + reason(err)}
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	data, err := io.ReadAll(io.LimitReader(f, maxAWSFile+1))
-	if err != nil {
-		return nil, &awsconfig.Error{Code: awsconfig.CodeConfigBroken, File: path, Message: "cannot be read: " + reason(err)}
-	}
-	return data, nil
-}
-
-// reason is a failure of the system without the path, which is said already.
-func reason(err error) string {
-	var perr *fs.PathError
-	if errors.As(err, &perr) {
-		err = perr.Err
-	}
-	return err.Error()
-}
-
 // preview plans on the files as they are and changes nothing. The caller wipes
 // both texts.
 func (e *wireEdit) preview() (old awsText, plan wirePlan, err error) {
 	for part := range old {
-		if old[part], err = readAWSFile(e.path(part)); err != nil {
+		if old[part], err = awsconfig.ReadFile(e.path(part)); err != nil {
 			return old, plan, err
 		}
 	}
@@ -226,7 +194,7 @@ func (e *wireEdit) rewrite(ctx context.Context, part int, again func(awsText) (w
 	how := e.how
 	how.Backup = true
 	done, err := awsconfig.Rewrite(ctx, e.path(part), how, func(own []byte) ([]byte, error) {
-		beside, err := readAWSFile(e.path(1 - part))
+		beside, err := awsconfig.ReadFile(e.path(1 - part))
 		if err != nil {
 			return nil, err
 		}

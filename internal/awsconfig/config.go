@@ -97,12 +97,12 @@ func (p Profile) with(pr prop) Profile {
 // Load reads and merges the AWS files. A file that does not exist is empty.
 // The error is an Error of CodeConfigBroken.
 func Load(files Files) (*Config, error) {
-	config, err := read(files.Config)
+	config, err := ReadFile(files.Config)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(config) // it may hold secrets
-	credentials, err := read(files.Credentials)
+	credentials, err := ReadFile(files.Credentials)
 	if err != nil {
 		return nil, err
 	}

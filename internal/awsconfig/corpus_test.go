@@ -200,10 +200,10 @@ type bothFiles struct{ config, credentials []byte }
 func (p *bothFiles) read(t *testing.T, files Files) {
 	t.Helper()
 	var err error
-	if p.config, err = read(files.Config); err != nil {
+	if p.config, err = ReadFile(files.Config); err != nil {
 		t.Fatal(err)
 	}
-	if p.credentials, err = read(files.Credentials); err != nil {
+	if p.credentials, err = ReadFile(files.Credentials); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -38,11 +38,11 @@ func Disagreements(files Files) ([]Disagreement, error) {
 		return nil, err
 	}
 	var both contents
-	if both.config, err = read(files.Config); err != nil {
+	if both.config, err = ReadFile(files.Config); err != nil {
 		return nil, err
 	}
 	defer clear(both.config) // they may hold secrets
-	if both.credentials, err = read(files.Credentials); err != nil {
+	if both.credentials, err = ReadFile(files.Credentials); err != nil {
 		return nil, err
 	}
 	defer clear(both.credentials)

@@ -54,9 +54,10 @@ func locate(getenv func(string) string, home, separator string) Files {
 	}
 }
 
-// read returns the content of an AWS file, through links; nothing for a file
-// that does not exist. The caller wipes it.
-func read(path string) ([]byte, error) {
+// ReadFile returns the content of an AWS file, through links; nothing for a file
+// that does not exist, or an empty path. The caller wipes it. An error is of
+// CodeConfigBroken. It waits for whoever writes into a pipe.
+func ReadFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -70,7 +71,10 @@ func read(path string) ([]byte, error) {
 	defer func() { _ = f.Close() }() // nothing was written
 	size := int64(0)
 	if info, err := f.Stat(); err == nil {
-		size = min(info.Size(), maxFile)
+		size = info.Size()
+	}
+	if size > maxFile {
+		return nil, tooLarge(path)
 	}
 	// One buffer of the right size: a buffer that grows would leave copies of
 	// the file, and of the secrets in it, behind on the heap.
@@ -87,9 +91,13 @@ func read(path string) ([]byte, error) {
 		return nil, unreadable(path, err)
 	}
 	if data = append(data, rest...); len(data) > maxFile {
-		return nil, errorAt(Pos{File: path}, CodeConfigBroken, "is larger than %d MiB", maxFile>>20)
+		return nil, tooLarge(path)
 	}
 	return data, nil
+}
+
+func tooLarge(path string) error {
+	return errorAt(Pos{File: path}, CodeConfigBroken, "is larger than %d MiB", maxFile>>20)
 }
 
 func unreadable(path string, err error) error {

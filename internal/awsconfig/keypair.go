@@ -102,7 +102,7 @@ type KeyPair struct {
 // of CodeProfileInvalid, where the key is no longer there or SDKs would not
 // agree about what it is.
 func (k StaticKey) Read() (KeyPair, error) {
-	data, err := read(k.Pos.File)
+	data, err := ReadFile(k.Pos.File)
 	if err != nil {
 		return KeyPair{}, err
 	}

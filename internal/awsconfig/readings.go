@@ -126,11 +126,11 @@ type Readings struct {
 func ReadAsSDKs(files Files) (*Readings, error) {
 	var c contents
 	var err error
-	if c.config, err = read(files.Config); err != nil {
+	if c.config, err = ReadFile(files.Config); err != nil {
 		return nil, err
 	}
 	defer clear(c.config) // they may hold secrets
-	if c.credentials, err = read(files.Credentials); err != nil {
+	if c.credentials, err = ReadFile(files.Credentials); err != nil {
 		return nil, err
 	}
 	defer clear(c.credentials)

@@ -19,8 +19,9 @@ func (e ended) Error() string { return fmt.Sprintf("ended by signal %d", int(e.s
 func (ended) Is(err error) bool { return err == context.Canceled }
 
 // UntilSignal returns a context that ends with the first signal that asks this
-// program to. What the caller had it ignore, as nohup does with SIGHUP, goes on being
-// ignored, here and in what exec starts.
+// program to. The second one ends the program at once: it may be where no context is
+// looked at, as when a pipe is opened that nobody writes into. What the caller had it
+// ignore, as nohup does with SIGHUP, goes on being ignored, here and in what exec starts.
 func UntilSignal(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	heard := make(chan os.Signal, 1)
@@ -32,6 +33,7 @@ func UntilSignal(ctx context.Context) (_ context.Context, stop func()) {
 	go func() {
 		select {
 		case s := <-heard:
+			signal.Stop(heard)
 			number, _ := s.(syscall.Signal) // always one
 			cancel(ended{number})
 		case <-ctx.Done():
