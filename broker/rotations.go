@@ -89,6 +89,24 @@ func (b *Broker) describeRotations() []ipc.Rotation {
 	return list
 }
 
+// onTheWay reports whether a rotation takes its next step within minutes, or
+// somebody watches one. Those that wait for a person or the calendar are as well
+// in the hands of the next daemon.
+func (b *Broker) onTheWay() bool {
+	b.rotations.mu.Lock()
+	defer b.rotations.mu.Unlock()
+	for _, r := range b.rotations.all {
+		switch r.next.Why {
+		case rotation.Nothing, rotation.Propagation, rotation.Settling:
+			return true
+		}
+		if len(r.askers) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *rotator) describeLocked() ipc.Rotation {
 	j := r.journal
 	out := ipc.Rotation{

@@ -86,9 +86,13 @@ func (b *Broker) outdated() ipc.Error {
 }
 
 // Idle reports whether nothing would be lost if the daemon ended now: there is
-// no session, nobody waits for one, and no vault would want its passphrase again.
+// no session, nobody waits for one, no rotation is on its way, and no vault would
+// want its passphrase again.
 func (b *Broker) Idle() bool {
 	b.sweep()
+	if b.onTheWay() {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.sessions)+len(b.roles)+len(b.flights)+len(b.mints) == 0 && b.vault.holder == nil

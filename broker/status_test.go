@@ -7,11 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"credbroker/broker/rotation"
 	"credbroker/internal/ipc"
 )
 
 // TestIdle: a daemon has something to lose while a session lives, while
-// somebody waits for one, and while a vault is open.
+// somebody waits for one, while a rotation is on its way, and while a vault is open.
 func TestIdle(t *testing.T) {
 	bubble(t, aged, func(t *testing.T, r *rig) {
 		check := func(when string, want bool) {
@@ -32,6 +33,14 @@ func TestIdle(t *testing.T) {
 		r.vault.holder = &holder{}
 		check("with an open vault", false)
 		r.vault.holder = nil
+		on := &rotator{next: rotation.Next{Why: rotation.Propagation}}
+		r.rotations.all = map[string]*rotator{"": on}
+		check("while a rotation waits for AWS", false)
+		on.next.Why = rotation.Kept
+		check("while the old key is kept", true)
+		on.askers = []*caller{{}}
+		check("while somebody watches that", false)
+		r.rotations.all = nil
 		r.Broker.opts.Replaced = func() bool { return true }
 		if p := r.status().Problems; len(p) != 1 || p[0].Code != ipc.CodeOutdated {
 			t.Errorf("an upgraded daemon tells of %+v", p)

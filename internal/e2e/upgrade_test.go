@@ -160,9 +160,7 @@ func (w *world) problems() (version string, byCode map[ipc.Code]ipc.Error) {
 }
 
 // TestF37UpgradeWhileClientsRun: a new release is installed while the daemon of
-// the old one serves. It serves on, because its session would cost a code, and
-// status says what to type. Then it finishes what it is at, while the new one
-// takes its place: no caller fails.
+// the old one serves: helpers, or a rotation.
 func TestF37UpgradeWhileClientsRun(t *testing.T) {
 	t.Parallel()
 	next, err := testprograms.Build("-ldflags", "-X main.version=99.0.0")
@@ -170,6 +168,20 @@ func TestF37UpgradeWhileClientsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(next) })
+	for name, upgrade := range map[string]func(*testing.T, string){
+		"helpers": upgradeUnderHelpers, "rotation": upgradeInARotation, "rotation without a session": upgradeOfAnIdleDaemon,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upgrade(t, next)
+		})
+	}
+}
+
+// upgradeUnderHelpers: the old daemon serves on, because its session would cost a
+// code, and status says what to type. Then it finishes what it is at, while the
+// new one takes its place: no caller fails.
+func upgradeUnderHelpers(t *testing.T, next string) {
 	w := newWorld(t)
 	w.ready()
 	w.add("ci", "bob", "--no-mfa")
