@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"credbroker/internal/ipc"
@@ -33,6 +34,9 @@ type flight struct {
 	codes chan typed    // codes from conversations that have no prompt to answer
 	poke  chan struct{} // surfaces changed; holds one token
 	done  chan struct{} // closed by fly when entry and err are set
+
+	nobody   chan struct{} // closed by deserted, once there is nothing left that asks by itself
+	deserted sync.Once
 
 	entry *entry
 	err   error
@@ -67,6 +71,9 @@ type typed struct {
 // await joins the flight for p, starting it if there is none, and returns what
 // it brings. A background caller waits for helper_wait only.
 func (b *Broker) await(ctx context.Context, p *plan, c caller) (*entry, error) {
+	if err := b.somebodyToAsk(p, c); err != nil {
+		return nil, err
+	}
 	f, err := b.join(ctx, p, c)
 	if err != nil {
 		return nil, err
@@ -78,6 +85,9 @@ func (b *Broker) await(ctx context.Context, p *plan, c caller) (*entry, error) {
 	}
 	b.attach(f, w, s)
 	defer b.leave(f, w, s)
+	if c.unattended != "" {
+		return f.waitUnattended(ctx, p.profile, b.patience(ctx, c))
+	}
 	return f.wait(ctx, p.profile, b.patience(ctx, c))
 }
 
@@ -109,7 +119,7 @@ func (b *Broker) join(ctx context.Context, p *plan, c caller) (*flight, error) {
 func (b *Broker) launchLocked(ctx context.Context, p *plan) *flight {
 	f := &flight{
 		b: b, plan: p, since: b.opts.Clock.Now(), lock: b.locks.of(p.id.accessKeyID), life: p.duration,
-		codes: make(chan typed), poke: make(chan struct{}, 1), done: make(chan struct{}),
+		codes: make(chan typed), poke: make(chan struct{}, 1), done: make(chan struct{}), nobody: make(chan struct{}),
 		waiters: map[*waiter]bool{},
 	}
 	b.flights[p.id] = f

@@ -24,7 +24,7 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		return nil, wrap(err, "rotate the key of profile %s", params.Profile)
 	}
 	asker := callerOf(r, c)
-	asker.answers = true
+	asker.answers, asker.unattended = true, params.Unattended
 	if asker.sit != nil {
 		if err := asker.sit(); err != nil {
 			return nil, err
@@ -65,6 +65,9 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		rot.again()
 	default:
 		if err := b.mayRotate(key); err != nil {
+			return nil, err
+		}
+		if err := b.mayRotateUnattended(params.Profile, asker); err != nil {
 			return nil, err
 		}
 		if rot, err = b.beginRotation(ctx, key, params.Hold, &asker); err != nil {
@@ -188,10 +191,16 @@ func (r *rotator) left(c *caller) {
 	r.askers = slices.DeleteFunc(r.askers, func(have *caller) bool { return have == c })
 }
 
-// askerLocked returns who is asked for a code: who came last, or nil.
+// askerLocked returns who is asked for a code: who came last, or nil. A user who
+// watches comes before a job that nobody does.
 func (r *rotator) askerLocked() *caller {
 	if len(r.askers) == 0 {
 		return nil
+	}
+	for _, c := range slices.Backward(r.askers) {
+		if c.unattended == "" {
+			return c
+		}
 	}
 	return r.askers[len(r.askers)-1]
 }

@@ -31,6 +31,8 @@ type caller struct {
 	sit func() error
 	// answers is true for broker mfa, whose user came to answer.
 	answers bool
+	// unattended says what the caller waits for: see somebodyToAsk.
+	unattended ipc.Unattended
 }
 
 // surface is a place where a flight can ask. It comes and goes with its caller.
@@ -103,6 +105,9 @@ func (f *flight) ask(asking context.Context, reason string) (typed, error) {
 		}
 		p := f.promptLocked()
 		end := f.beginLocked(name)
+		if name == surfaceWait && f.desertedLocked() {
+			f.deserted.Do(func() { close(f.nobody) })
+		}
 		b.mu.Unlock()
 		t, again, err := f.askOne(asking, s, name, p)
 		end()

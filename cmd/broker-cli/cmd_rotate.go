@@ -39,7 +39,8 @@ make, or a use of the old one by something else, stops it before any harm.
 --resume and --undo are for a key that broker add --create is making, too.
 
 --due rotates each key that is due, in turn: those that nobody uses are left for
-you to delete. One that fails does not keep the next one from its turn.
+you to delete. One that fails does not keep the next one from its turn. Without a
+terminal it waits for no code that neither mfa_command nor a window asks for.
 
 docs/rotation.md tells all of it.`, "broker rotate dev"),
 		Flags: []cli.Flag{

@@ -20,7 +20,9 @@ type rotatedKey struct {
 }
 
 // rotateDue rotates each key that is due, one after the other. One that fails
-// does not keep the next from its turn; the exit status is the worst.
+// does not keep the next from its turn; the exit status is the worst. Without a
+// terminal, as under cron, forty keys must not wait one after the other for codes
+// that nobody is asked for.
 func (a *app) rotateDue(ctx context.Context, o rotateOptions) error {
 	var list ipc.KeyList
 	if err := a.Call(ctx, ipc.OpList, nil, &list); err != nil {
@@ -29,6 +31,11 @@ func (a *app) rotateDue(ctx context.Context, o rotateOptions) error {
 	results := []rotatedKey{}
 	var failed []ipc.Key
 	worst := client.ExitOK
+	if t, ok := client.OpenTerminal(); ok {
+		_ = t.TTY.Close() // it was only looked at
+	} else {
+		o.params.Unattended = ipc.UnattendedWindow
+	}
 	for _, k := range dueKeys(list.Keys) {
 		if ctx.Err() != nil {
 			break // what became of the others is to be heard all the same
@@ -48,6 +55,9 @@ func (a *app) rotateDue(ctx context.Context, o rotateOptions) error {
 			var status int
 			result.Error, status = client.Failure(err)
 			worst = max(worst, status)
+			if o.params.Unattended != "" && unanswered(result.Error.Code) { // nor would the next window be
+				o.params.Unattended = ipc.UnattendedCommand
+			}
 			if !o.json {
 				client.Report(a.Stderr, err)
 			}
@@ -70,6 +80,11 @@ func (a *app) rotateDue(ctx context.Context, o rotateOptions) error {
 	return &client.StatusError{Status: worst, Err: &ipc.Error{
 		Message: "not rotated: " + profilesOf(failed), Hint: "correct what each error says, and try again: broker rotate --due",
 	}}
+}
+
+// unanswered reports whether an error says that no code came.
+func unanswered(code ipc.Code) bool {
+	return code == ipc.CodeMFARequired || code == ipc.CodeMFATimeout || code == ipc.CodeMFACancelled
 }
 
 // tellUnused says why a key that is due is not rotated.

@@ -5,14 +5,27 @@ package ipc
 import "time"
 
 // RotateParams begins the rotation of a profile's key, or says how the one that
-// is under way is to go on. At most one field beside Profile is set, or Hold.
+// is under way is to go on. At most one of DryRun,
+// Hold, Resume and Undo is set.
 type RotateParams struct {
 	Profile string `json:"profile"`
 	DryRun  bool   `json:"dryRun,omitempty"` // change nothing: say what would happen
 	Hold    bool   `json:"hold,omitempty"`   // keep both keys active after the switch
 	Resume  bool   `json:"resume,omitempty"`
 	Undo    bool   `json:"undo,omitempty"`
+	// Unattended is set where nobody watches. Empty: a code is waited for that
+	// comes from any terminal.
+	Unattended Unattended `json:"unattended,omitempty"`
 }
+
+// Unattended says which codes are waited for where nobody watches.
+type Unattended string
+
+// What is waited for where nobody watches.
+const (
+	UnattendedWindow  Unattended = "window"  // codes that mfa_command or a window asks for
+	UnattendedCommand Unattended = "command" // codes that mfa_command brings
+)
 
 // CreateParams makes a new key at IAM for a profile that has none, or goes on
 // with what was begun for it.
