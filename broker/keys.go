@@ -161,7 +161,7 @@ func (b *Broker) opRemove(ctx context.Context, _ ipc.Request, c conversation) (a
 	err := b.index.update(func(s *state) error {
 		var ok bool
 		if key, ok = s.Keys[params.Profile]; !ok {
-			return fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %q", params.Profile)
+			return fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %s", params.Profile)
 		}
 		if err := b.mayLose(params.Profile, key); err != nil {
 			return err

@@ -238,7 +238,7 @@ func (b *Broker) opSnooze(_ context.Context, _ ipc.Request, c conversation) (any
 	}
 	key, ok := keys[params.Profile]
 	if !ok {
-		return nil, fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %q", params.Profile)
+		return nil, fail(ipc.CodeNoKey, "list the stored keys: broker list", "no key is stored for profile %s", params.Profile)
 	}
 	if err := b.snooze(key.AccessKeyID, d); err != nil {
 		return nil, err

@@ -67,10 +67,14 @@ func checkDevice(where, serial string, usable []string, known bool) error {
 	if !known || slices.Contains(usable, serial) {
 		return nil
 	}
+	hint := "give the serial number of one of them with --mfa-serial"
+	if len(usable) == 0 {
+		hint = "assign one in the IAM console, or make sessions without: --no-mfa"
+	}
 	return &ipc.Error{
 		Code:    ipc.CodeMFASerial,
 		Message: fmt.Sprintf("%s: %s is no MFA device of the key's user, who has %s", where, serial, client.OrText(strings.Join(usable, ", "), "none")),
-		Hint:    "give the serial number of one of them with --mfa-serial",
+		Hint:    hint,
 	}
 }
 

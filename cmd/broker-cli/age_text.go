@@ -51,7 +51,7 @@ func levelText(k ipc.Key, now time.Time) string {
 		text = strings.TrimPrefix(text+", Inactive", "-, ")
 	}
 	if k.SnoozedUntil != nil {
-		text += ", snoozed"
+		text = strings.TrimPrefix(text+", snoozed", "-, ")
 	}
 	return text
 }

@@ -75,6 +75,7 @@ type doctor struct {
 	files    awsconfig.Files    // the caller's
 	config   *awsconfig.Config  // of files; nil if they cannot be read
 	keys     map[string]string  // profile → access key ID
+	status   *ipc.Status        // nil if the daemon did not tell
 	unset    bool               // settings could not be read
 	unlisted bool               // keys could not be read
 	works    bool               // the store does
@@ -87,10 +88,10 @@ func newDoctorCommand(a *app) *cli.Command {
 		Name:      "doctor",
 		Usage:     "say what is wrong with this setup",
 		UsageText: "broker doctor [--json]",
-		Description: about(`Looks at the version of the daemon, broker's config, the store, the environment
-and the AWS files, and says for each problem what to do. Changes nothing and
-starts no daemon; a store that is locked may ask to be unlocked. The exit status
-is 1 if something is wrong.`, "broker doctor"),
+		Description: about(`Looks at the daemon and what it waits for, broker's config, the store, the
+environment and the AWS files, and says for each problem what to do. Changes
+nothing and starts no daemon; a store that is locked may ask to be unlocked. The
+exit status is 1 if something is wrong.`, "broker doctor"),
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := a.noWords(c); err != nil {
@@ -130,6 +131,7 @@ func (d *doctor) examine(ctx context.Context) diagnosis {
 		check func(context.Context) string
 	}{
 		{"version", d.checkVersion},
+		{"daemon", d.checkDaemon},
 		{"config", d.checkConfig},
 		{"store", d.checkStore},
 		{"items", d.checkItems},

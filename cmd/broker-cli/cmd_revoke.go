@@ -141,7 +141,7 @@ func (a *app) mayRevoke(ctx context.Context, o revokeOptions) error {
 	}
 	ok, err := a.confirm(ctx, "Take every stored key out of use, here and at AWS? What uses them stops.")
 	if err == nil && !ok {
-		err = client.Errorf(ipc.CodeRefused, "revoke --all: not confirmed")
+		err = client.Errorf(ipc.CodeRefused, "take every key out of use: not confirmed")
 	}
 	return err
 }

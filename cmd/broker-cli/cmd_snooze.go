@@ -77,7 +77,7 @@ func (a *app) snooze(ctx context.Context, profile string, length time.Duration, 
 	case key.SnoozedUntil == nil:
 		a.printf("key %s of %s is not snoozed\nnext: broker list\n", key.AccessKeyID, profile)
 	default:
-		a.printf("key %s of %s is snoozed until %s\nnext, to end that: broker snooze %s off\n", key.AccessKeyID, profile,
+		a.printf("key %s of %s is snoozed until %s\nnext: to end that: broker snooze %s off\n", key.AccessKeyID, profile,
 			key.SnoozedUntil.Local().Format("2006-01-02 15:04"), profile)
 	}
 	return nil

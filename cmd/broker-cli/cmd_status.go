@@ -110,7 +110,7 @@ func (a *app) printStatus(s ipc.Status, now time.Time) {
 		}
 	}
 	for _, o := range s.Outages {
-		a.printf("\noutage: %s\n", client.Printable(o.Message))
+		a.printf("\noutage: %s\n", outageText(o))
 		a.printf("what is cached goes on being served; %s since %s ago", count(o.Failures, "failure"), span(now.Sub(o.Since)))
 		if o.RetryAt != nil {
 			a.printf(", programs try again in %s", span(o.RetryAt.Sub(now)))

@@ -33,7 +33,7 @@ func (d *doctor) checkVersion(ctx context.Context) string {
 		d.failed(levelProblem, err)
 		return ""
 	}
-	d.promised = s.Reserved
+	d.status, d.promised = &s, s.Reserved
 	for _, p := range addOutdated(s) {
 		if p.Code != ipc.CodeNotInitialised { // the store's check says that
 			d.failed(levelProblem, &p)

@@ -125,8 +125,8 @@ func (a *app) printWired(e *wireEdit, result wireResult, ok bool) {
 	for _, t := range result.Tools {
 		a.printf("%s: %s\n", t.Program, t.Note)
 	}
-	if ok {
-		a.printf("next: %s\n", nextAfterEdit(e, result.Profiles))
+	if next := nextAfterEdit(e, result.Profiles); ok && next != "" {
+		a.printf("next: %s\n", next)
 	}
 }
 
@@ -168,9 +168,9 @@ func (p wiredProfile) problem() string {
 	return awsconfig.Pos{File: p.File, Line: p.Line}.String() + ": " + p.Message
 }
 
-// nextAfterEdit is what to type now.
+// nextAfterEdit is what to type now: nothing, if what was to be unwired was not wired.
 func nextAfterEdit(e *wireEdit, profiles []wiredProfile) string {
-	for _, state := range []string{stateWired, stateAlready, stateUnwired, stateNotWired} {
+	for _, state := range []string{stateWired, stateAlready, stateUnwired} {
 		for _, p := range profiles {
 			switch {
 			case p.State != state:
@@ -181,8 +181,11 @@ func nextAfterEdit(e *wireEdit, profiles []wiredProfile) string {
 			}
 		}
 	}
-	if e.wires {
+	switch {
+	case e.wires:
 		return e.firstKey()
+	case len(profiles) > 0:
+		return ""
 	}
 	return "broker wire --all"
 }

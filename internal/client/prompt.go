@@ -62,7 +62,7 @@ func (t *Terminal) Prompt(ctx context.Context, p ipc.Prompt) (string, error) {
 	}
 }
 
-// Event has nothing to show: no operation of this release reports progress.
+// Event has nothing to show: what reports progress has a surface of its own.
 func (t *Terminal) Event(json.RawMessage) {}
 
 // silence is how long a command waits in its terminal without a word. A call
