@@ -173,7 +173,7 @@ func (r *rack) toldOfUndo() {
 		if all := r.rotating(); there && len(all) > 0 { // else it was given up, or the old key is gone
 			problem = fmt.Sprintf("there is %+v", all)
 		}
-	case told.status < 0, strings.Contains(told.stderr, "went away"): // with the daemon, that was killed again: it has heard nothing
+	case told.status < 0, told.status == 3 && r.last.second.Op != "": // its daemon was cut short, too: it has heard nothing
 	default:
 		problem = "it does not say how it went"
 	}
