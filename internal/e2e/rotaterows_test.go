@@ -5,16 +5,11 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-
-	"credbroker/internal/testtracer"
 )
 
 // asEve runs the aws command line with one of eve's keys, as another machine
@@ -135,89 +130,6 @@ func TestPropagationFlaps(t *testing.T) {
 		t.Errorf("the new key was refused %d times; the old one touched: %v", refused, touched)
 	}
 	w.credentials(racked)
-}
-
-// leaksOf returns the calls that wrote one of the secrets, of those on files: pipes
-// and sockets have no path.
-func leaksOf(calls []testtracer.Call, needles []needle) (leaks []string) {
-	for _, c := range calls {
-		for _, n := range needles {
-			if len(n.in(c.Data)) > 0 {
-				leaks = append(leaks, c.String())
-			}
-		}
-	}
-	return leaks
-}
-
-// TestP22RotationWritesNoSecret: every write of daemon and workers in a whole
-// rotation, with a kill in the middle, and every file that is left. An on_rotate
-// that does write the secret is found, so that we know that we would see it.
-func TestP22RotationWritesNoSecret(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	_, secrets := w.alone("verify_for = 0s", "keep_disabled = 0s")
-	leak := filepath.Join(w.dir, "leak")
-	script := filepath.Join(w.dir, "tell")
-	overwrite(t, script, "#!/bin/sh\nhead -c 100 >"+leak+"\n")
-	if err := os.Chmod(script, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	w.killDaemon()
-	trace := func() *traced {
-		r := w.startTraced(w.command("brokerd"), testtracer.Options{Below: []string{"/"}, Children: true, Data: true})
-		w.eventually("the daemon serves", func() error {
-			if w.daemonPID() == 0 {
-				return errors.New("not yet")
-			}
-			return nil
-		})
-		return r
-	}
-	learn := func() {
-		r := w.must(w.run("broker-sandbox", "account", "--endpoint", w.account.Endpoint))
-		for id, secret := range secretsIn(t, r.stdout) {
-			secrets[id] = secret
-		}
-	}
-	first := trace()
-	w.must(w.run("broker", "rotate", racked, "--hold"))
-	learn()
-	w.signal(w.daemonPID(), syscall.SIGKILL)
-	_, calls := first.wait()
-	second := trace()
-	w.must(w.run("broker", "rotate", racked, "--resume"))
-	for path, text := range w.contents(w.home) {
-		for _, secret := range secrets {
-			if found := newNeedle(secret).in([]byte(text)); len(found) > 0 {
-				t.Errorf("%s has a secret in it: %v", path, found)
-			}
-		}
-	}
-	data, err := os.ReadFile(w.configPath())
-	if err != nil {
-		t.Fatal(err)
-	}
-	overwrite(t, w.configPath(), string(data)+"on_rotate = "+script+"\n")
-	w.must(w.run("broker", "rotate", racked))
-	learn()
-	w.killDaemon()
-	_, more := second.wait()
-	var needles []needle
-	for _, secret := range secrets {
-		needles = append(needles, newNeedle(secret))
-	}
-	told := 0
-	for _, line := range leaksOf(append(calls, more...), needles) {
-		if line == "write "+leak {
-			told++
-			continue
-		}
-		t.Errorf("a secret was written: %s", line)
-	}
-	if told == 0 {
-		t.Error("a program that writes the secret was not seen: the trace shows nothing")
-	}
 }
 
 func (w *world) configPath() string { return filepath.Join(w.home, ".config", "broker", "config") }
