@@ -237,6 +237,9 @@ func (r *rack) ends(c cut) {
 				waited = time.Now()
 			}
 		case "held":
+			if r.watcher != nil && r.watcher.running() {
+				break // the user has let it go on already, or is about to hear that it is held
+			}
 			r.holds(rot)
 			r.held, r.freed = r.held+1, true
 			r.tell(c, "--resume")
