@@ -145,7 +145,7 @@ func (v *typed) awaitHolders(t *testing.T, n int) []int {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	var pids []int
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		if pids = v.holders(t); len(pids) == n {
 			return pids
 		}
@@ -334,7 +334,7 @@ func beStranger(role string) error {
 	if err != nil {
 		return err
 	}
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		return err
 	}
 	n, _ := conn.Read(make([]byte, 64<<10)) // 0 at a closed door

@@ -333,11 +333,14 @@ func TestF17Locked(t *testing.T) {
 	k.Lock()
 	began := time.Now()
 	wantCode(t, w.run(t, ipc.OpCallerIdentity, stored, nil), ipc.CodeKeychainLocked)
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v, want at most 3s", took)
-	}
+	took := time.Since(began)
 	k.Unlock()
+	began = time.Now()
 	must(t, w.run(t, ipc.OpCallerIdentity, stored, nil))
+	// At most 3 s, on a machine that has nothing else to do.
+	if open := time.Since(began); took > 3*time.Second+10*open {
+		t.Errorf("it took %v, want at most 3s, while an open one takes %v", took, open)
+	}
 }
 
 // F22: a worker without a bus starts none.
@@ -375,7 +378,7 @@ func TestP30HangingStores(t *testing.T) {
 	began := time.Now()
 	wantCode(t, w.run(t, ipc.OpSessionToken, ipc.SessionTokenParams{ItemParams: stored, TokenCode: "123456", SerialNumber: "s"}, nil),
 		ipc.CodeKeychainTimeout)
-	if took := time.Since(began); took < ipc.KeychainTime || took > 3*ipc.KeychainTime {
+	if took := time.Since(began); took < ipc.KeychainTime || took > 6*ipc.KeychainTime {
 		t.Errorf("it took %v, want about %v", took, ipc.KeychainTime)
 	}
 	k.Thaw()
@@ -471,7 +474,7 @@ func wantClosed(t *testing.T, args ...string) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	owner := uint32(nobody)
-	for deadline := time.Now().Add(10 * time.Second); owner != 0 && time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(time.Minute); owner != 0 && time.Now().Before(deadline); <-tick.C {
 		info, err := os.Stat(fmt.Sprintf("/proc/%d/mem", cmd.Process.Pid))
 		must(t, err)
 		owner = info.Sys().(*syscall.Stat_t).Uid

@@ -39,10 +39,11 @@ func TestF31ReachTellsSTSFromOthers(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c, requests := serve(t, test.handler)
+			began := time.Now()
 			offset, err := c.Reach(t.Context())
 			if test.want != "" {
 				wantError(t, err, test.want)
-			} else if err != nil || offset.Abs() > 2*time.Second {
+			} else if err != nil || offset.Abs() > 2*time.Second+time.Since(began) {
 				t.Errorf("Reach: %v, %v", offset, err)
 			}
 			if n := requests.Load(); n != test.requests {
@@ -125,14 +126,14 @@ func TestF28PausesAreJittered(t *testing.T) {
 // time limit.
 func TestF28NoPauseBeyondTheEnd(t *testing.T) {
 	c, requests := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", "60")
 		refuse(400, "Throttling", "Rate exceeded")(w, r)
 	})
-	c.limit = 4 * time.Second
+	c.limit = 50 * time.Second
 	begin := time.Now()
 	_, err := c.LongLived(testKeys).GetCallerIdentity(t.Context())
 	wantError(t, err, codeThrottled)
-	if n, took := requests.Load(), time.Since(begin); n != 1 || took > 3*time.Second {
+	if n, took := requests.Load(), time.Since(begin); n != 1 || took > 25*time.Second {
 		t.Errorf("%d requests in %v, want one and no pause", n, took)
 	}
 }

@@ -194,8 +194,8 @@ func TestClientContext(t *testing.T) {
 	if err := client.Call(ctx, "wait", nil, nil); !errors.Is(err, interrupted) {
 		t.Errorf("cancelled: %v", err)
 	}
-	s := &scripted{} // waits for its context
-	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+	s := &scripted{}                                            // waits for its context
+	ctx, cancel = context.WithTimeout(t.Context(), time.Second) // the prompt must have come by then
 	defer cancel()
 	if _, err := client.Converse(ctx, Request{Op: OpCredentials, Ask: AskTTY}, s); !errors.Is(err, &Error{Code: CodeDeadline}) {
 		t.Errorf("deadline during a prompt: %v", err)

@@ -44,7 +44,8 @@ func TestF43SilentClientsGiveTheirPlace(t *testing.T) {
 			visitors(t, dir, 2000, text)
 			begin := time.Now()
 			hello(t, dir)
-			if took := time.Since(begin); took > firstLineTime/2 {
+			// With firstLineTime for each that has a place it would be minutes.
+			if took := time.Since(begin); took > 30*time.Second {
 				t.Errorf("behind 2000 silent clients a request took %v", took)
 			}
 			if strings.Contains(daemon.stderr.String(), "cannot accept") {
@@ -72,7 +73,7 @@ func TestWaitersLeaveRoom(t *testing.T) {
 	// Some wait, the others come back again and again: both while this one
 	// asks without haste.
 	for range 50 {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		_, err := client.Converse(ctx, Request{Op: OpHello}, nil)
 		cancel()
 		if err != nil {

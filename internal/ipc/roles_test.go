@@ -267,7 +267,7 @@ func workerRole(role string) error {
 		fmt.Println(`{"result":{"ok":true}}`)
 		return nil
 	case "worker-leaves-session": // the same, out of our process group's reach
-		child := exec.Command("/bin/sleep", "3")
+		child := exec.Command("/bin/sleep", "60")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := child.Start(); err != nil {

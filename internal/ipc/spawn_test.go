@@ -14,7 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,33 +154,46 @@ func TestP30HangingWorkerIsKilledWithItsChildren(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != CodeKeychainTimeout || !e.Spent {
 		t.Errorf("run: %#v, want %s, spent", err, CodeKeychainTimeout)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > time.Minute { // what it started would go on for a quarter of an hour
 		t.Errorf("run took %v", took)
 	}
 	wantGone(t, pids)
 }
 
 func TestP30WorkerLeavesNobodyBehind(t *testing.T) {
-	w, pids := worker(t, "worker-leaves-child", &logBuffer{})
-	begin := time.Now()
-	if result, err := w.Run(t.Context(), OpProbe, nil); err != nil || string(result) != `{"ok":true}` {
-		t.Errorf("Run: %s, %v", result, err)
+	quickest := time.Hour // a machine that is busy delays one answer or the other, and a child would delay each
+	for tries := 0; tries < 10 && quickest > drainTime; tries++ {
+		w, pids := worker(t, "worker-leaves-child", &logBuffer{})
+		begin := time.Now()
+		if result, err := w.Run(t.Context(), OpProbe, nil); err != nil || string(result) != `{"ok":true}` {
+			t.Errorf("Run: %s, %v", result, err)
+		}
+		quickest = min(quickest, time.Since(begin))
+		wantGone(t, pids)
 	}
-	if took := time.Since(begin); took > drainTime {
-		t.Errorf("a child that holds standard output delays the answer by %v", took)
+	if quickest > drainTime {
+		t.Errorf("a child that holds standard output delays the answer by %v", quickest)
 	}
-	wantGone(t, pids)
 }
 
 func TestWorkerChildInAnotherSessionDoesNotHangUs(t *testing.T) {
-	w, _ := worker(t, "worker-leaves-session", &logBuffer{})
+	w, pids := worker(t, "worker-leaves-session", &logBuffer{})
 	begin := time.Now()
 	if result, err := w.Run(t.Context(), OpProbe, nil); err != nil || string(result) != `{"ok":true}` {
 		t.Errorf("Run: %s, %v", result, err)
 	}
-	if took := time.Since(begin); took > 2500*time.Millisecond {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("a process that left the group delays the answer by %v, want %v", took, drainTime)
 	}
+	data, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.Fields(string(data))[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
 }
 
 func TestWorkerEndsWithItsContext(t *testing.T) {

@@ -369,7 +369,7 @@ func TestFileSlowItem(t *testing.T) {
 	if _, err := store.Get(t.Context(), r.Item, r.Profile, r.AccessKeyID); !errors.Is(err, vault.ErrCorrupt) {
 		t.Errorf("get: %v, want ErrCorrupt", err)
 	}
-	if took := time.Since(began); took > 6*time.Second {
+	if took := time.Since(began); took > 30*time.Second { // the item asks for an hour
 		t.Errorf("it took %v", took)
 	}
 }

@@ -210,7 +210,7 @@ func TestTypedHostileHeader(t *testing.T) {
 		if _, _, err := keychain.Unlock(t.Context(), c, secret.New(horse)); !errors.Is(err, vault.ErrWrongPassphrase) {
 			t.Errorf("%s: %v, want %v", name, err, vault.ErrWrongPassphrase)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: it took %v", name, took)
 		}
 	}

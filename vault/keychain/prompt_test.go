@@ -115,12 +115,12 @@ func TestPromptAnsweredInVain(t *testing.T) {
 func TestF19PromptUnanswered(t *testing.T) {
 	f := startService(t)
 	f.OnPrompt(func() {})
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // the dialog is up by then
 	defer cancel()
 	if _, err := keychain.Open(ctx, serviceConfig()); !errors.Is(err, vault.ErrTimeout) {
 		t.Errorf("open: %v, want ErrTimeout", err)
 	}
-	deadline, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	deadline, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
