@@ -93,11 +93,12 @@ func (r *rack) cutShort(c cut) {
 	r.untilCut(c, rotating, killed)
 	watching()
 	r.watched = rotating
-	r.dealt = killed.Load() || fileExists(filepath.Join(r.bin, "dealt"))
+	r.dealt = killed.Load() != 0 || fileExists(filepath.Join(r.bin, "dealt"))
 	shut := r.kind == typed || len(c.blow.Run) > 0 // the vault
 	if !shut {
 		r.works("when it was cut short")
 	}
+	r.gone(int(killed.Load()))
 	r.mend(c)
 	if r.kind == typed {
 		r.unlock()
@@ -133,10 +134,10 @@ func (b *background) end() {
 
 // untilCut waits until what is planned has happened, or cannot happen any more.
 // The user looks now and then, and so has broker try again at once.
-func (r *rack) untilCut(c cut, rotating *background, killed *atomic.Bool) {
+func (r *rack) untilCut(c cut, rotating *background, killed *atomic.Int64) {
 	r.t.Helper()
 	enough, looked := time.Now().Add(patience), time.Now()
-	for looks := 0; time.Now().Before(enough) && !killed.Load() && !fileExists(filepath.Join(r.bin, "dealt")); {
+	for looks := 0; time.Now().Before(enough) && killed.Load() == 0 && !fileExists(filepath.Join(r.bin, "dealt")); {
 		<-time.After(10 * time.Millisecond)
 		all, served := r.seen()
 		if len(all) == 0 && !rotating.running() {

@@ -111,10 +111,16 @@ func (c cut) rest(k kind, lost bool, at int) []string {
 	if c.undo && !c.create || c.never {
 		return []string{"verify-key", "delete-key", "delete"}
 	}
-	if !c.planned() {
-		return nil
+	path := course(k, cut{create: c.create, cold: c.cold}, lost)
+	if !c.planned() { // a fault for which it waits cuts it short, too
+		at = slices.IndexFunc(path, func(call string) bool {
+			return slices.ContainsFunc(c.knobs, func(fault string) bool { return halts(call, fault) })
+		})
+		if at < 0 || path[at] == "list-keys" || path[at] == "create-key" { // it goes on, or is over
+			return nil
+		}
 	}
-	return course(k, cut{create: c.create, cold: c.cold}, lost)[at+1:]
+	return path[at+1:]
 }
 
 // randomSecond returns the blow on the way to the end.
@@ -166,6 +172,8 @@ var halting = map[string]*regexp.Regexp{
 	"delete-key":     regexp.MustCompile(`DeleteAccessKey=AccessDenied`),
 }
 
+func halts(call, fault string) bool { return halting[call] != nil && halting[call].MatchString(fault) }
+
 // randomFault is something that AWS does, beside other things, and that does not
 // keep a rotation from going past what is before it.
 func randomFault(rng *rand.Rand, before, others []string) string {
@@ -177,9 +185,9 @@ func randomFault(rng *rand.Rand, before, others []string) string {
 	of := func(fault string) bool { return strings.Contains(fault, ".CreateAccessKey=") }
 	for {
 		fault := fmt.Sprintf(faults[rng.IntN(len(faults))], calls[rng.IntN(len(calls))])
-		halts := slices.ContainsFunc(before, func(call string) bool { return halting[call] != nil && halting[call].MatchString(fault) })
+		over := slices.ContainsFunc(before, func(call string) bool { return halts(call, fault) })
 		twice := slices.Contains(before, "create-key") && of(fault) && slices.ContainsFunc(others, of) // it is asked for twice at most
-		if !halts && !twice {
+		if !over && !twice {
 			return fault
 		}
 	}

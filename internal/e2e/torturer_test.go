@@ -71,7 +71,8 @@ func (b blow) String() string {
 
 // runAsTorturedVault makes this program a worker that deals out the blow in its
 // directory, and else is the real one. It says in "calls" what it was asked for,
-// in "falling" that it will deal the blow, and in "dealt" that it has.
+// in "falling" that it will deal the blow, and in "dealt" that it has, with the
+// daemon that was hit.
 func runAsTorturedVault() bool {
 	exe, err := os.Executable()
 	if err != nil || filepath.Base(exe) != "broker-vault" || filepath.Base(filepath.Dir(exe)) != tortured {
@@ -230,7 +231,8 @@ func (r *rack) arm(b blow) {
 	}
 }
 
-// disarm takes it back. One that is falling falls first.
+// disarm takes it back. One that is falling falls first, and a daemon that was
+// hit ends: one that was asked to would else be taken for one that stays.
 func (r *rack) disarm() {
 	r.t.Helper()
 	worker, err := disarm(r.bin)
@@ -240,9 +242,26 @@ func (r *rack) disarm() {
 	if worker == 0 {
 		return
 	}
+	daemon := 0
 	r.eventually("the blow has fallen", func() error {
-		if _, err := os.Stat(filepath.Join(r.bin, "dealt")); err != nil && testprograms.Alive(worker) { // a daemon that ends kills it
+		data, err := os.ReadFile(filepath.Join(r.bin, "dealt"))
+		if err == nil {
+			daemon, err = strconv.Atoi(string(data))
+		}
+		if err != nil && testprograms.Alive(worker) { // a daemon that ends kills it
 			return err
+		}
+		return nil
+	})
+	r.gone(daemon)
+}
+
+// gone waits until a process has ended, if it is one.
+func (r *rack) gone(pid int) {
+	r.t.Helper()
+	r.eventually("the daemon that was killed has ended", func() error {
+		if pid > 0 && testprograms.Alive(pid) {
+			return fmt.Errorf("process %d", pid)
 		}
 		return nil
 	})
@@ -277,16 +296,17 @@ func (b blow) fall(dir string) error {
 			return err
 		}
 	}
-	signal := syscall.SIGKILL
+	signal, hit := syscall.SIGKILL, 0
 	if b.Term {
 		signal = syscall.SIGTERM
 	}
-	if b.Daemon || b.Term {
-		if err := syscall.Kill(os.Getppid(), signal); err != nil {
+	if daemon := os.Getppid(); (b.Daemon || b.Term) && daemon > 1 { // else it has just ended
+		hit = daemon
+		if err := syscall.Kill(hit, signal); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "dealt"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "dealt"), []byte(strconv.Itoa(hit)), 0o600); err != nil {
 		return err
 	}
 	if b.Worker {

@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch kills the daemon when the record that is planned is on the disk.
-func (r *rack) watch(c cut) (stop func(), killed *atomic.Bool) {
+// watch kills the daemon when the record that is planned is on the disk: killed
+// is its process from then on.
+func (r *rack) watch(c cut) (stop func(), killed *atomic.Int64) {
 	r.t.Helper()
-	killed = &atomic.Bool{}
+	killed = &atomic.Int64{}
 	if c.journal+c.index == 0 {
 		return func() {}, killed
 	}
@@ -56,7 +57,7 @@ func (r *rack) watch(c cut) (stop func(), killed *atomic.Bool) {
 				}
 				if nth--; nth == 0 && daemon > 1 {
 					_ = syscall.Kill(daemon, signal) // it may be dead
-					killed.Store(true)
+					killed.Store(int64(daemon))
 				}
 			}
 		}
