@@ -25,6 +25,7 @@ import (
 
 	"credbroker/internal/ipc"
 	"credbroker/internal/secret"
+	"credbroker/internal/testprograms"
 )
 
 const horse = "correct horse battery"
@@ -58,7 +59,7 @@ func newTyped(t *testing.T) *typed {
 	data, err := os.ReadFile(program)
 	must(t, err)
 	v.command.Path = filepath.Join(run, "broker-vault")
-	must(t, os.WriteFile(v.command.Path, data, 0o700))
+	must(t, testprograms.Write(v.command.Path, data, 0o700))
 	must(t, v.unlock(t, ipc.UnlockParams{Create: true, Passphrase: secret.New(horse)}))
 	v.serve(t)
 	t.Cleanup(func() { v.end(t) })

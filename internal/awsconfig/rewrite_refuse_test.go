@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"credbroker/internal/atomicfile"
+	"credbroker/internal/testprograms"
 )
 
 // rootOnly skips a test that acts as another user, or mounts, on machines where
@@ -184,7 +185,7 @@ func ordinary(t *testing.T, dir string, groups ...uint32) {
 	copied := filepath.Join(dir, "test")
 	data, err := os.ReadFile(exe)
 	if err == nil {
-		err = os.WriteFile(copied, data, 0o755)
+		err = testprograms.Write(copied, data, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)

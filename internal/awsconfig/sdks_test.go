@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"credbroker/internal/testprograms"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 )
@@ -161,7 +163,7 @@ func holdAgainst(t *testing.T, name SDK, want func(readingCase) string, environ 
 		}
 		script := "#!/bin/sh\nfor last; do :; done\n" +
 			`echo "{\"Version\":1,\"AccessKeyId\":\"` + id + `\",\"SecretAccessKey\":\"x\",\"SessionToken\":\"x\"}"` + "\n"
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
+		if err := testprograms.Write(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

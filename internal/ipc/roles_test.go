@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"credbroker/internal/testprograms"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -147,7 +149,7 @@ func testExe(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(exe, data, 0o755); err != nil {
+	if err := testprograms.Write(exe, data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return exe

@@ -361,7 +361,7 @@ func TestHiddenFromUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "test")
-	for _, err := range []error{os.WriteFile(program, data, 0o755), os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "tmp"), 0o700), os.Chown(filepath.Join(dir, "tmp"), 1002, 1002)} {
+	for _, err := range []error{testprograms.Write(program, data, 0o755), os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "tmp"), 0o700), os.Chown(filepath.Join(dir, "tmp"), 1002, 1002)} {
 		if err != nil {
 			t.Fatal(err)
 		}

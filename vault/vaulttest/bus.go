@@ -22,7 +22,7 @@ import (
 
 // patience bounds every wait for a process of this package. Far over what is
 // needed: bus and keyring are up in 100 ms on an idle machine.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Bus is a private session bus, which activates nothing: a name that nobody
 // owns is unknown.

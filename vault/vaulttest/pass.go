@@ -7,6 +7,7 @@ package vaulttest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -131,14 +132,20 @@ func (s *PasswordStore) Unlock() {
 // Freeze stops the agent: whoever needs it hangs until Thaw.
 func (s *PasswordStore) Freeze() {
 	s.t.Helper()
-	agents := s.signal(syscall.SIGSTOP)
-	if len(agents) == 0 {
-		s.t.Fatal("there is no gpg-agent to stop")
-	}
-	for _, pid := range agents {
-		if err := poll(func() error { return stopped(pid) }); err != nil {
-			s.t.Fatal(err)
+	err := poll(func() error { // one may come, or go, while another is stopped
+		agents := s.signal(syscall.SIGSTOP)
+		if len(agents) == 0 {
+			return errors.New("there is no gpg-agent to stop")
 		}
+		for _, pid := range agents {
+			if err := stopped(pid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
 	}
 }
 
