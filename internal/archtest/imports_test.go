@@ -70,7 +70,7 @@ var theirs = map[string][]string{
 	"github.com/godbus/dbus":           {"vault/keychain", "test"}, // v4: the library's own connection, see vault/keychain
 	"github.com/godbus/dbus/v5":        {"internal/desktop", "vault/vaulttest", "test"},
 	"github.com/rogpeppe/go-internal":  {"internal/testcorpus", "test"},
-	"github.com/urfave/cli/v2":         {"cmd/broker-cli", "cmd/broker-sandbox"},
+	"github.com/urfave/cli/v2":         {"cmd/broker-cli"},
 	"golang.org/x/crypto":              {"vault/keychain", "test"},
 	"golang.org/x/sys":                 {"broker", "cmd/", "internal/", "vault", "vault/keychain", "test"},
 	"golang.org/x/term":                {"cmd/", "internal/tty", "test"},
