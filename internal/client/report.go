@@ -149,14 +149,24 @@ func FailureText(e ipc.Error) (message, hint string) {
 }
 
 // Printable keeps what comes from files and from other processes from moving
-// a terminal's cursor or starting a line of its own.
+// a terminal's cursor, starting a line of its own, or reordering what is on one.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+		if moves(r) {
 			return ' '
 		}
 		return r
 	}, text)
+}
+
+// moves reports whether a terminal does not show r where it stands: controls, line
+// ends, and Unicode's Bidi_Control, of which the client links no table.
+func moves(r rune) bool {
+	switch r {
+	case '\u061c', '\u200e', '\u200f', '\u2028', '\u2029':
+		return true
+	}
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 // HasCode reports whether err is a failure of one of these codes.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"unicode"
 
 	"credbroker/internal/awsconfig"
 	"credbroker/internal/ipc"
@@ -69,5 +70,17 @@ func TestP33URLsWithoutPasswords(t *testing.T) {
 	}
 	if got := ShownProxy("http://ann:12/secret@h"); got != "a proxy" {
 		t.Errorf("a proxy is shown as %q", got)
+	}
+}
+
+// TestP49NothingReordersALine: no character of a text moves the cursor, begins a
+// line, or turns the direction of what follows: those that Unicode has for it.
+func TestP49NothingReordersALine(t *testing.T) {
+	t.Parallel()
+	for r := rune(0); r < 0x3000; r++ {
+		moves := unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+		if got := Printable(string(r)); (got == " ") != (moves || r == ' ') {
+			t.Errorf("%U is shown as %q", r, got)
+		}
 	}
 }
