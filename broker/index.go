@@ -24,8 +24,6 @@ import (
 
 const (
 	stateVersion = 1
-	// maxState is far above what thousands of keys need.
-	maxState = 4 << 20
 	// markName is a file beside state.json that says that there was one. An
 	// index that is missing beside it is lost, not new.
 	markName = "initialised"
@@ -161,7 +159,7 @@ func reason(err error) string {
 // load reads state.json and holds it against the generation before, which an
 // older copy put in its place would not outlive.
 func (x *index) load() (*state, error) {
-	data, err := atomicfile.Read(x.path, maxState)
+	data, err := atomicfile.Read(x.path, ipc.MaxState)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +170,7 @@ func (x *index) load() (*state, error) {
 	if s.Host != x.host {
 		return nil, fmt.Errorf("it belongs to host %q, this is %q", s.Host, x.host)
 	}
-	data, err = atomicfile.Read(x.previous(), maxState)
+	data, err = atomicfile.Read(x.previous(), ipc.MaxState)
 	if err != nil {
 		return s, nil //nolint:nilerr // the generation before is a witness, not a need
 	}
@@ -275,7 +273,7 @@ func (x *index) replace(keys map[string]record, may func() error) error {
 	if x.state != nil {
 		next = x.state.clone()
 		next.Keys = keys
-	} else if data, err := atomicfile.Read(x.previous(), maxState); err == nil {
+	} else if data, err := atomicfile.Read(x.previous(), ipc.MaxState); err == nil {
 		if before, err := parseState(data); err == nil {
 			next.Generation = before.Generation
 		}

@@ -87,7 +87,7 @@ func (a *app) recoverParams() (ipc.RecoverParams, error) {
 		return ipc.RecoverParams{}, err
 	}
 	if s.Vault.Backend == "" {
-		return ipc.RecoverParams{}, client.Errorf(ipc.CodeNotInitialised, "no store is pinned in %s", p.ConfigFile)
+		return ipc.RecoverParams{}, client.Errorf(ipc.CodeNotInitialised, "broker has no vault yet")
 	}
 	return ipc.RecoverParams{Store: a.Store(s.Vault, p), AWS: ipc.AWS{
 		Region:         client.OrText(s.AWS.Region, "us-east-1"),

@@ -44,8 +44,8 @@ func (a *app) newPassphrase(ctx context.Context, o initOptions) (secret.String, 
 	if err := secret.HideProcess(); err != nil {
 		return secret.String{}, err
 	}
-	fmt.Fprintln(t.TTY, "The vault is encrypted with a passphrase, which you type at each broker unlock,")
-	fmt.Fprintln(t.TTY, "or with a file of random bytes beside the config: for that, leave it empty.")
+	fmt.Fprintf(t.TTY, "The vault is encrypted with a passphrase of %d characters or more, which you type at\n", minPassphrase)
+	fmt.Fprintln(t.TTY, "each broker unlock, or with a file of random bytes beside the config: for that, leave it empty.")
 	for {
 		passphrase, err := t.TTY.ReadSecret(ctx, "Passphrase (not shown): ")
 		if err == nil && passphrase.IsZero() {

@@ -56,7 +56,7 @@ func itemsNamed(index string) ([]string, error) {
 	item := regexp.MustCompile(`broker\.v1\.[0-9a-f]{32}`) // here: the client starts without it
 	names := []string{}
 	for _, path := range files {
-		data, err := atomicfile.Read(path, client.MaxState)
+		data, err := atomicfile.Read(path, ipc.MaxState)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // one that ended meanwhile is gone
 			return nil, client.Errorf(ipc.CodeStorage, "read which items of the vault are in use: %v", err)
 		}

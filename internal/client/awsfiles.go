@@ -15,10 +15,6 @@ import (
 	"credbroker/internal/ipc"
 )
 
-// MaxState is the longest index, in bytes, that is read: some hundred bytes a
-// key.
-const MaxState = 1 << 20
-
 // AWSFiles returns the AWS files of the caller. Under broker exec that is the
 // file behind the overlay: the overlay is exec's own, not the user's.
 func (a *App) AWSFiles() (awsconfig.Files, error) {
@@ -49,7 +45,7 @@ func (a *App) StoredKeys() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := atomicfile.Read(p.StateFile, MaxState)
+	data, err := atomicfile.Read(p.StateFile, ipc.MaxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]string{}, nil
 	}

@@ -31,7 +31,7 @@ func (a *App) Pinned() (ipc.Store, error) {
 		return ipc.Store{}, err
 	}
 	if s.Vault.Backend == "" {
-		return ipc.Store{}, Errorf(ipc.CodeNotInitialised, "no store is pinned in %s", p.ConfigFile)
+		return ipc.Store{}, Errorf(ipc.CodeNotInitialised, "broker has no vault yet")
 	}
 	return a.Store(s.Vault, p), nil
 }

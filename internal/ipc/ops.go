@@ -114,6 +114,10 @@ type Status struct {
 	Keys               []Key      `json:"keys"`
 }
 
+// MaxState is the longest index of keys, in bytes, that brokerd and the clients
+// read: some hundred bytes a key, and far above what thousands of them need.
+const MaxState = 4 << 20
+
 // Outage is a key and a Region for which the last call got no answer of AWS.
 // What is cached goes on being served.
 type Outage struct {
