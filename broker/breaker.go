@@ -23,7 +23,8 @@ const (
 	// a user calls broken.
 	firstPause, longestPause = 5 * time.Second, 30 * time.Second
 	// blockedPause is how long they do after AWS has said once that it serves the
-	// account no more: nobody settles that in a minute, and each try may cost a code.
+	// account, or the user, no more: nobody settles that in a minute, and each try
+	// may cost a code.
 	blockedPause = 15 * time.Minute
 	// outageMemory is how long a failure is remembered that nothing followed.
 	outageMemory = 10 * time.Minute
@@ -47,6 +48,7 @@ type breaker struct {
 	pause    time.Duration // zero while closed
 	until    time.Duration // open until then, by the boot clock
 	trying   bool          // somebody was let through to try
+	blocked  bool          // the last failure is one that nobody settles in a minute
 }
 
 // tripped returns why a background caller of p fails now. While AWS is out of
@@ -70,7 +72,10 @@ func (b *Broker) tripped(p *plan, c caller) error {
 	}
 	e := *o.err
 	e.Spent = false // of another caller's code
-	if o.blocked() && !o.trying {
+	if o.blocked && !o.trying {
+		if e.Hint != "" {
+			e.Hint += "; then, to try at once, in a terminal: broker exec " + p.profile
+		}
 		return wrap(&e, "profile %s, %v before the next try", p.profile, (o.until - now).Round(time.Second))
 	}
 	if o.trying {
@@ -82,19 +87,30 @@ func (b *Broker) tripped(p *plan, c caller) error {
 // note keeps what a call to AWS on the path of p says about the path, and
 // returns err. ctx is that of the call: one that we gave up says nothing.
 func (b *Broker) note(ctx context.Context, p *plan, err error) error {
+	return b.noted(ctx, p, err, isBlocked(err))
+}
+
+// noteKey is note for a call that the key itself has signed: what AWS says then
+// may be about its user, too.
+func (b *Broker) noteKey(ctx context.Context, p *plan, err error) error {
+	return b.noted(ctx, p, err, isBlocked(err) || b.isDisabled(p, err))
+}
+
+// noted keeps an error. blocked says that trying again is of no use for a while.
+func (b *Broker) noted(ctx context.Context, p *plan, err error, blocked bool) error {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
 	key := path{p.key.AccessKeyID, p.aws}
 	// The log may lie on a disk that went away with the network: nobody is kept
 	// waiting for it.
-	opened, closed, failures := b.count(key, err)
+	opened, closed, failures := b.count(key, err, blocked)
 	where := []slog.Attr{
 		slog.String("access_key_id", key.accessKeyID), slog.String("region", key.aws.Region), slog.Int("failures", failures),
 	}
 	switch {
-	case opened && isBlocked(err):
-		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS serves this account no more", append(where, slog.Any("error", err))...)
+	case opened && blocked:
+		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS serves this account, or its user, no more", append(where, slog.Any("error", err))...)
 	case opened:
 		b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "AWS is out of reach", append(where, slog.Any("error", err))...)
 	case closed:
@@ -105,17 +121,17 @@ func (b *Broker) note(ctx context.Context, p *plan, err error) error {
 
 // count changes the breaker of a path by what a call on it ended with, and
 // reports whether that opened it, or closed it, after how many failures.
-func (b *Broker) count(key path, err error) (opened, closed bool, failures int) {
+func (b *Broker) count(key path, err error, blocked bool) (opened, closed bool, failures int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := b.breakers[key]
 	switch {
-	case isOutage(err), isBlocked(err):
+	case isOutage(err), blocked:
 		if o == nil {
 			o = &breaker{since: b.opts.Clock.Now().UTC()}
 			b.breakers[key] = o
 		}
-		opened = o.fail(coded(err), b.opts.Clock.Boot())
+		opened = o.fail(coded(err), b.opts.Clock.Boot(), blocked)
 		return opened, false, o.failures
 	case o != nil && isAnswer(err):
 		delete(b.breakers, key)
@@ -126,11 +142,11 @@ func (b *Broker) count(key path, err error) (opened, closed bool, failures int) 
 
 // fail counts a failure, and reports whether it opens the breaker. The failures
 // of calls that were under way when it opened are one failure with it.
-func (o *breaker) fail(err *ipc.Error, now time.Duration) (opened bool) {
+func (o *breaker) fail(err *ipc.Error, now time.Duration, blocked bool) (opened bool) {
 	o.failures++
-	o.err, o.last = err, now
+	o.err, o.last, o.blocked = err, now, blocked
 	switch {
-	case o.blocked():
+	case o.blocked:
 		opened, o.pause = o.pause == 0, blockedPause
 	case o.pause == 0 && o.failures < tripAfter:
 		return false
@@ -145,11 +161,24 @@ func (o *breaker) fail(err *ipc.Error, now time.Duration) (opened bool) {
 	return opened
 }
 
-// blocked reports whether AWS has answered that it will not serve the account.
-func (o *breaker) blocked() bool { return isBlocked(o.err) }
-
 // isBlocked reports whether AWS refuses whatever it is asked for.
 func isBlocked(err error) bool { return hasCode(err, ipc.CodeAWSBlocked) }
+
+// isDisabled reports whether AWS has said that it does not serve the user of p,
+// and to ask again is worse than to wait: somebody would be asked for a code in
+// vain each time. Without a code only a quarantine is that certain: who makes an
+// Inactive key active again wants to see it work.
+func (b *Broker) isDisabled(p *plan, err error) bool {
+	return hasCode(err, ipc.CodeAWSQuarantined) ||
+		p.id.serial != "" && hasCode(err, ipc.CodeAWSKeyUnknown, ipc.CodeKeyGone) && !b.mayBeLate(p)
+}
+
+// tryAgain forgets what AWS has refused a key for: it is active again.
+func (b *Broker) tryAgain(accessKeyID string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.breakers, func(key path, o *breaker) bool { return key.accessKeyID == accessKeyID && o.blocked })
+}
 
 // blocked reports whether the last call on the path of p was refused like that.
 // That AWS can be reached then means nothing.
@@ -157,7 +186,7 @@ func (b *Broker) blocked(p *plan) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := b.breakers[path{p.key.AccessKeyID, p.aws}]
-	return o != nil && o.blocked()
+	return o != nil && o.blocked
 }
 
 // isOutage reports whether a call failed in a way that others like it will.

@@ -255,7 +255,7 @@ func TestF33OutageAndSuspend(t *testing.T) {
 func TestF28ManyAtOnceAreOneFailure(t *testing.T) {
 	var o breaker
 	for i := range 20 {
-		if opened := o.fail(errOffline, time.Minute); opened != (i == tripAfter-1) {
+		if opened := o.fail(errOffline, time.Minute, false); opened != (i == tripAfter-1) {
 			t.Errorf("failure %d: opened %t", i+1, opened)
 		}
 	}
@@ -378,6 +378,89 @@ func TestF16BlockedAccount(t *testing.T) {
 		f.document(t)
 		if len(r.status().Outages) != 0 {
 			t.Errorf("status: %+v", r.status().Outages)
+		}
+	})
+}
+
+// TestF16DisabledUser: so it is with a user whom AWS has put in quarantine, or
+// whose key it does not take any more: one code is wasted, and not one for each
+// program. A key that is new is another matter, and so is one that costs no code.
+func TestF16DisabledUser(t *testing.T) {
+	for _, code := range []ipc.Code{ipc.CodeAWSQuarantined, ipc.CodeAWSKeyUnknown} {
+		bubble(t, ready, func(t *testing.T, r *rig) {
+			r.aws.failAlways("GetSessionToken", &ipc.Error{Code: code, Message: "refused", Spent: true})
+			time.Sleep(2 * lagLimit)
+			h := r.helper("dev")
+			synctest.Wait()
+			<-r.mfa(r.aws.code(annMFA, 0)).done
+			wantCode(t, "the first", waitErr(h), code)
+			before := r.aws.allCalls()
+			for range 20 {
+				e := r.failing("dev")
+				if e.Code != code || !strings.Contains(e.Message, "before the next try") {
+					t.Fatalf("%v", e)
+				}
+				if code == ipc.CodeAWSKeyUnknown && !strings.HasSuffix(e.Hint, "in a terminal: broker exec dev") {
+					t.Fatalf("the hint is %q", e.Hint)
+				}
+				time.Sleep(44 * time.Second) // 14:40 in all
+			}
+			if n := r.aws.allCalls() - before; n != 0 || r.status().Prompts != 1 {
+				t.Errorf("%s: %d calls, %d prompts", code, n, r.status().Prompts)
+			}
+			r.aws.failAlways("GetSessionToken", nil)
+			f := r.foreground("dev")
+			q := <-f.prompts
+			f.answers <- r.aws.code(q.SerialNumber, 0)
+			f.document(t)
+			r.helper("dev").document(t)
+		})
+	}
+	bubble(t, ready, func(t *testing.T, r *rig) { // a minute old: AWS is late
+		if err := r.index.update(func(s *state) error {
+			now := r.trueNow()
+			s.setFacts(annKey, facts{KeyState: ipc.KeyState{AccessKeyID: annKey, CreateDate: now}, LearntAt: now, TriedAt: now}, now)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.aws.failNext("GetSessionToken", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "refused", Spent: true})
+		h := r.helper("dev")
+		synctest.Wait()
+		<-r.mfa(r.aws.code(annMFA, 0)).done
+		wantCode(t, "the first", waitErr(h), ipc.CodeAWSKeyUnknown)
+		time.Sleep(time.Minute)
+		r.prime("dev")
+	})
+	bubble(t, free, func(t *testing.T, r *rig) { // active again, and no code is wasted
+		time.Sleep(2 * lagLimit)
+		r.aws.failNext("GetSessionToken", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "refused"})
+		wantCode(t, "the first", waitErr(r.helper("dev")), ipc.CodeAWSKeyUnknown)
+		r.helper("dev").document(t)
+	})
+}
+
+// TestF16ActiveAgain: a key that broker itself makes active again is tried at once.
+func TestF16ActiveAgain(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.revokedKey(ipc.RevokeParams{Profile: "dev"})
+		pl, err := r.planner()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := pl.ofKey("dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.noteKey(t.Context(), p, &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "refused"})
+		if len(r.status().Outages) != 1 {
+			t.Fatal("it does not count")
+		}
+		if _, err := r.revoke(ipc.RevokeParams{Profile: "dev", Undo: true}); err != nil {
+			t.Fatal(err)
+		}
+		if out := r.status().Outages; len(out) != 0 {
+			t.Errorf("status: %+v", out)
 		}
 	})
 }

@@ -240,6 +240,7 @@ type Broker struct {
 	cooling  map[sessionID]time.Duration // cancelled: background callers wait until then
 	renamed  map[string]string           // access key ID that a switch took: the one that has its place
 	breakers map[path]*breaker           // where AWS is out of reach
+	refused  map[string]bool             // access key IDs whose last session AWS did not take
 	prompts  int
 	locks    locks
 	vault    vaultState
@@ -275,9 +276,9 @@ func New(opts Options) (*Broker, error) {
 		devices:  map[string]*device{},
 		cooling:  map[sessionID]time.Duration{},
 		renamed:  map[string]string{},
-		breakers: map[path]*breaker{},
-		locks:    locks{keys: map[string]uint64{}},
-		vault:    vaultState{since: opts.Clock.Now()},
+		breakers: map[path]*breaker{}, refused: map[string]bool{},
+		locks: locks{keys: map[string]uint64{}},
+		vault: vaultState{since: opts.Clock.Now()},
 	}
 	b.revoked = newRevocations(opts.Places.StateFile)
 	b.index = newIndex(opts.Places.StateFile, opts.Hostname, opts.Log)

@@ -296,6 +296,33 @@ func TestF48RefusedSessionIsMadeAgainOnce(t *testing.T) {
 	})
 }
 
+// TestF48UserDeleted: AWS takes neither the session nor the key. One code finds
+// that out, the error says what it means, and programs are not asked for more.
+func TestF48UserDeleted(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		r.write("aws/config", chainConfig(""))
+		root := r.prime("dev")
+		time.Sleep(time.Minute) // for a code that was not used
+		r.aws.revoked[root.AccessKeyID] = true
+		r.aws.failAlways("GetSessionToken", &ipc.Error{Code: ipc.CodeAWSKeyUnknown, Message: "InvalidClientTokenId", Spent: true})
+		c := r.helper("one")
+		synctest.Wait()
+		<-r.mfa(r.aws.code(annMFA, 0)).done
+		err := waitErr(c)
+		wantCode(t, "a deleted user", err, ipc.CodeAWSKeyUnknown)
+		if e := coded(err); !strings.Contains(e.Message, "its IAM user may be deleted") || !strings.Contains(e.Hint, "user ann") || !strings.Contains(e.Hint, "broker remove dev") {
+			t.Errorf("%v: %s", e, e.Hint)
+		}
+		mark := r.aws.mark()
+		for _, profile := range []string{"one", "dev", "two"} {
+			wantCode(t, profile, waitErr(r.helper(profile)), ipc.CodeAWSKeyUnknown)
+		}
+		if s, calls := r.status(), r.aws.since(mark); s.Prompts != 2 || len(s.Pending) != 0 || len(calls) != 0 {
+			t.Errorf("%d prompts, %+v, %v", s.Prompts, s.Pending, calls)
+		}
+	})
+}
+
 // TestDeniedRoleNamesWhatItMayLack: AWS does not say why, so the hint names
 // what can be the reason, and nothing that cannot.
 func TestDeniedRoleNamesWhatItMayLack(t *testing.T) {

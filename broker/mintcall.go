@@ -69,7 +69,7 @@ func (b *Broker) identify(ctx context.Context, p *plan, c caller) (*plan, error)
 			return nil, err
 		}
 		id, err := b.opts.Worker.CallerIdentity(ctx, b.item(p))
-		if err := b.note(ctx, p, err); err != nil {
+		if err := b.noteKey(ctx, p, err); err != nil {
 			return nil, wrap(err, "identify key %s of profile %s", p.key.AccessKeyID, p.owner)
 		}
 		key := p.key
@@ -153,13 +153,13 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 		params.SerialNumber, params.TokenCode = p.id.serial, code
 	}
 	creds, err := b.opts.Worker.SessionToken(ctx, params)
-	if err := b.note(ctx, p, err); err != nil {
+	if hasCode(err, ipc.CodeAWSKeyUnknown) {
+		err = b.explainUnknown(p, *coded(err))
+	}
+	if err := b.noteKey(ctx, p, err); err != nil {
 		e := *coded(err) // the worker says of which key and profile
 		if e.Code == ipc.CodeKeychainCorrupt && e.Hint == "" {
 			e.Hint = "if the index is older than the store: broker recover; else store the key again: broker add " + p.owner + " --replace"
-		}
-		if e.Code == ipc.CodeAWSKeyUnknown {
-			b.explainUnknown(p, &e)
 		}
 		if e.Code == ipc.CodeMFASerial {
 			return nil, b.replacedDevice(ctx, p, &e)
@@ -183,6 +183,7 @@ func (b *Broker) sessionToken(ctx context.Context, p *plan, code string, lock ui
 		// Of two that were made at the same time the longer one serves both.
 		if have := b.sessions[e.id]; !have.valid(b.opts.Clock) || have.left(b.opts.Clock) <= e.left(b.opts.Clock) {
 			b.sessions[e.id] = e
+			delete(b.refused, e.id.accessKeyID)
 			b.wakeRotations()
 		}
 	})

@@ -78,6 +78,7 @@ func (w *onUser) restore(ctx context.Context, s *signer, asleep []string) error 
 		if err != nil {
 			return err
 		}
+		w.b.tryAgain(id)
 	}
 	if !w.mayBeDenied() {
 		return nil

@@ -331,6 +331,7 @@ func (b *Broker) drop(e *entry) {
 	defer b.mu.Unlock()
 	if b.sessions[e.id] == e {
 		delete(b.sessions, e.id)
+		b.refused[e.id.accessKeyID] = true
 	}
 	for k, r := range b.roles {
 		if r == e {

@@ -124,7 +124,10 @@ func (h hands) refused(j rotation.Journal, err error) {
 	}
 	if p, perr := h.plan(j); perr == nil {
 		h.b.mu.Lock()
-		delete(h.b.sessions, p.id)
+		if h.b.sessions[p.id] != nil {
+			delete(h.b.sessions, p.id)
+			h.b.refused[p.id.accessKeyID] = true
+		}
 		h.b.mu.Unlock()
 	}
 }

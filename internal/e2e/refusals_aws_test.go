@@ -96,7 +96,7 @@ func (s *scene) aws() {
 		cause{name: "Region disabled", code: "aws_region", do: s.turned("fail.GetSessionToken=RegionDisabledException"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "key inactive", code: "aws_key_unknown", do: s.turned(key + "Inactive"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "key deleted", code: "aws_key_unknown", do: s.turned(key + "deleted"), undo: s.reset, warm: true, foreground: true},
-		cause{name: "key quarantined", code: "aws_quarantined", do: s.turned("policy=quarantine"), undo: s.reset, warm: true, foreground: true},
+		cause{name: "key quarantined", code: "aws_quarantined", do: s.turned("policy=quarantine"), undo: s.reset, warm: true, again: s.anew},
 		cause{name: "explicit deny", code: "aws_explicit_deny", do: s.turned("policy=deny:GetSessionToken"), undo: s.reset, warm: true, foreground: true},
 		cause{name: "key unknown (add)", code: "aws_key_unknown", call: unknown, again: known},
 		cause{name: "key inactive (add)", code: "aws_key_unknown", call: inactive, again: active},
