@@ -71,16 +71,17 @@ type diagnosis struct {
 type doctor struct {
 	*app
 	places   paths.Places
-	settings awsconfig.Settings // the defaults if the config cannot be read
-	files    awsconfig.Files    // the caller's
-	config   *awsconfig.Config  // of files; nil if they cannot be read
-	keys     map[string]string  // profile → access key ID
-	status   *ipc.Status        // nil if the daemon did not tell
-	unset    bool               // settings could not be read
-	unlisted bool               // keys could not be read
-	works    bool               // the store does
-	promised []string           // items that a client is about to store
-	findings []finding          // of the check that runs
+	settings awsconfig.Settings     // the defaults if the config cannot be read
+	files    awsconfig.Files        // the caller's
+	config   *awsconfig.Config      // of files; nil if they cannot be read
+	keys     map[string]string      // profile → access key ID
+	status   *ipc.Status            // nil if the daemon did not tell
+	pairs    map[awsconfig.Pos]bool // access keys in the files, of which checkKeys tells
+	unset    bool                   // settings could not be read
+	unlisted bool                   // keys could not be read
+	works    bool                   // the store does
+	promised []string               // items that a client is about to store
+	findings []finding              // of the check that runs
 }
 
 func newDoctorCommand(a *app) *cli.Command {

@@ -24,7 +24,7 @@ func (d *doctor) checkKeys(context.Context) string {
 		d.failed(levelProblem, err)
 		return ""
 	}
-	d.config = config
+	d.config, d.pairs = config, map[awsconfig.Pos]bool{}
 	for _, name := range config.Profiles() {
 		p, _ := config.Profile(name)
 		id := p.Get("aws_access_key_id")
@@ -46,7 +46,9 @@ func (d *doctor) checkKeys(context.Context) string {
 		default:
 			f.Message = fmt.Sprintf("profile %s has a key%s in plain text", name, keyID(id))
 		}
-		d.at(p.Where("aws_access_key_id"), f)
+		at := p.Where("aws_access_key_id")
+		d.pairs[at] = true
+		d.at(at, f)
 	}
 	return "none in the AWS files"
 }

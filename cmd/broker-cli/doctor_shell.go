@@ -102,7 +102,7 @@ func (d *doctor) checkProfiles(context.Context) string {
 		case d.unlisted && err != nil && client.AsCoded(err).Code == ipc.CodeNoKey: // nobody knows
 		case err == nil:
 			served++
-		case p.Get("aws_access_key_id") == "": // else checkKeys has said so
+		case p.Get("aws_access_key_id") == "" && !d.pairs[placeOf(err)]: // else checkKeys has said so
 			d.unserved(p, err, gaps)
 		}
 	}
@@ -110,6 +110,15 @@ func (d *doctor) checkProfiles(context.Context) string {
 		return "not looked at without the index of stored keys"
 	}
 	return fmt.Sprintf("%d of %d are served", served, len(d.config.Profiles()))
+}
+
+// placeOf returns the line that a failure of the AWS files is about, or zero.
+func placeOf(err error) awsconfig.Pos {
+	var e *awsconfig.Error
+	if !errors.As(err, &e) {
+		return awsconfig.Pos{}
+	}
+	return awsconfig.Pos{File: e.File, Line: e.Line}
 }
 
 // unserved is a problem where the files contradict themselves, or send SDKs to
