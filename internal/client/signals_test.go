@@ -24,7 +24,7 @@ const deaf = "BROKER_TEST_DEAF"
 func TestSecondSignalEnds(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(deaf) != "" {
-		ctx, stop := UntilSignal(context.Background())
+		ctx, stop := UntilSignal(t.Context())
 		defer stop()
 		fmt.Println("ready")
 		<-ctx.Done()
