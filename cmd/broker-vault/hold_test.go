@@ -230,6 +230,12 @@ func TestHolderThatHangs(t *testing.T) {
 	must(t, v.open(t, horse))
 	pid := v.awaitHolders(t, 1)[0]
 	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	for range 10000 {
+		if testprograms.Stopped(pid) {
+			break
+		}
+		<-time.After(5 * time.Millisecond)
+	}
 	wantCode(t, v.probe(t), ipc.CodeKeychainTimeout)
 	must(t, syscall.Kill(pid, syscall.SIGCONT))
 	must(t, v.probe(t))

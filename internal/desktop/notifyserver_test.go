@@ -17,6 +17,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"credbroker/internal/testprograms"
 	"credbroker/vault/vaulttest"
 )
 
@@ -120,6 +121,7 @@ func TestF49FrozenServer(t *testing.T) {
 	if err := server.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, func() bool { return testprograms.Stopped(server.Process.Pid) })
 	for range 3 {
 		if o := await(t, notifying(t.Context(), n, due)); !errors.Is(o.err, ErrUnnoticed) {
 			t.Errorf("frozen: %+v", o)

@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"credbroker/internal/testprograms"
 )
 
 // runAsSlowVault makes this program a worker that waits with each request that
@@ -147,4 +150,13 @@ func (w *world) signal(pid int, signal syscall.Signal) {
 	if err := syscall.Kill(pid, signal); err != nil {
 		w.t.Fatal(err)
 	}
+	if signal != syscall.SIGSTOP {
+		return
+	}
+	w.eventually("it is stopped", func() error {
+		if !testprograms.Stopped(pid) {
+			return errors.New("it runs")
+		}
+		return nil
+	})
 }

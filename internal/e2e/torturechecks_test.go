@@ -98,6 +98,14 @@ func (r *rack) freeze() (thaw func()) {
 			stopped[pid], more = true, true
 		}
 	}
+	for pid := range stopped {
+		r.eventually("what runs is stopped", func() error {
+			if testprograms.Alive(pid) && !testprograms.Stopped(pid) {
+				return fmt.Errorf("process %d runs", pid)
+			}
+			return nil
+		})
+	}
 	return func() {
 		for pid := range stopped {
 			_ = syscall.Kill(pid, syscall.SIGCONT) // as above

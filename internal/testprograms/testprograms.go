@@ -106,6 +106,24 @@ func Alive(pid int) bool {
 	return ok && !strings.HasPrefix(rest, "Z")
 }
 
+// Stopped reports whether each thread of a process is stopped, or stands in a
+// system call that it will not return from before it stops: one that starts a
+// program whose process is stopped, too. On a busy machine threads go on for a
+// while after the process was sent SIGSTOP: until they run, and find it.
+func Stopped(pid int) bool {
+	tasks, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat") // the pattern is well formed
+	for _, task := range tasks {
+		data, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if _, rest, ok := strings.Cut(string(data), ") "); !ok || !strings.ContainsAny(rest[:1], "TD") {
+			return false
+		}
+	}
+	return len(tasks) > 0
+}
+
 // Exit ends a test binary that has played some other program. After os.Exit the
 // race detector sleeps for a second, which a test that starts many would wait for.
 func Exit(status int) { syscall.Exit(status) } //nolint:forbidigo // it is for TestMain, which is a main

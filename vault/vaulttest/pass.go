@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,16 +150,25 @@ func (s *PasswordStore) Freeze() {
 	}
 }
 
-// stopped reports whether a process is stopped. On a busy machine one goes on for
-// a while after it was sent the signal: until one of its threads runs and finds it.
+// stopped reports whether each thread of a process is stopped. On a busy machine
+// they go on for a while after it was sent the signal: until they run and find it.
 func stopped(pid int) error {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err == nil && len(tasks) == 0 {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return err
 	}
-	_, state, _ := bytes.Cut(stat, []byte(") ")) // its name stands before it
-	if !bytes.HasPrefix(state, []byte("T")) {
-		return fmt.Errorf("process %d is in state %.1s", pid, state)
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		_, state, _ := bytes.Cut(stat, []byte(") ")) // its name stands before it
+		if !bytes.HasPrefix(state, []byte("T")) {
+			return fmt.Errorf("process %d is in state %.1s", pid, state)
+		}
 	}
 	return nil
 }

@@ -38,6 +38,17 @@ func start(cmd *exec.Cmd) (*process, error) {
 // signal sends a signal to the child, if it is still there.
 func (p *process) signal(s syscall.Signal) {
 	_ = p.cmd.Process.Signal(s) // it may have ended
+	if s != syscall.SIGSTOP {
+		return
+	}
+	_ = poll(func() error { // whoever needs it while it runs on finds it working
+		select {
+		case <-p.done:
+			return nil
+		default:
+			return stopped(p.cmd.Process.Pid)
+		}
+	})
 }
 
 // kill ends the child and waits for its end.
