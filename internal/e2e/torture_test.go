@@ -217,9 +217,10 @@ func (r *rack) ends(c cut) {
 	r.t.Helper()
 	waited := time.Now()
 	r.eventually("the rotation ends", func() error {
+		watched := r.watcher != nil && r.watcher.running() // before status: who is heard only now may change it
 		all := r.rotating()
 		if len(all) == 0 {
-			if r.watcher == nil || !r.watcher.running() {
+			if !watched {
 				return nil
 			}
 			return errors.New("it has, and the user has not heard")
@@ -238,12 +239,11 @@ func (r *rack) ends(c cut) {
 				waited = time.Now()
 			}
 		case "held":
-			if r.watcher != nil && r.watcher.running() {
-				break // the user has let it go on already, or is about to hear that it is held
+			if !watched {
+				r.holds(rot)
+				r.held, r.freed = r.held+1, true
+				r.tell(c, "--resume")
 			}
-			r.holds(rot)
-			r.held, r.freed = r.held+1, true
-			r.tell(c, "--resume")
 		case "stuck", "retrying":
 			if r.kind == typed {
 				r.unlock()
