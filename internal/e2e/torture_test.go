@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"credbroker/internal/ipc"
 )
 
 // cut is where a rotation is cut short. The zero cut is nowhere.
@@ -238,27 +240,33 @@ func (r *rack) ends(c cut) {
 				r.run("broker", "credential-process", racked) // what time it is at AWS
 				waited = time.Now()
 			}
-		case "held":
-			if !watched {
-				r.holds(rot)
-				r.held, r.freed = r.held+1, true
-				r.tell(c, "--resume")
-			}
-		case "stuck", "retrying":
+		case "held", "stuck", "retrying":
 			if r.kind == typed {
 				r.unlock()
 			}
-			switch {
-			case r.asked > 5:
-				r.tell(c, "--undo")
-			case rot.Waiting == "stuck":
-				r.tell(c, "--resume")
-			default:
-				r.tell(c, r.look())
+			if !watched {
+				r.goesOn(c, rot)
 			}
 		}
 		return fmt.Errorf("%+v", rot)
 	})
+}
+
+// goesOn has the user let a rotation go on that waits for that.
+func (r *rack) goesOn(c cut, rot ipc.Rotation) {
+	r.t.Helper()
+	switch {
+	case rot.Waiting == "held":
+		r.holds(rot)
+		r.held, r.freed = r.held+1, true
+		r.tell(c, "--resume")
+	case r.asked > 5:
+		r.tell(c, "--undo")
+	case rot.Waiting == "stuck":
+		r.tell(c, "--resume")
+	default:
+		r.tell(c, r.look())
+	}
 }
 
 // tell has the user say how it goes on, unless they watch.
