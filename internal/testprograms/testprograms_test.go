@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestEnd: what was started from one directory ends, and nothing else.
@@ -51,5 +52,31 @@ func TestEnd(t *testing.T) {
 	}
 	if got := Running(filepath.Join(dir, "another")); len(got) != 1 {
 		t.Errorf("the other directory: Running = %v, want its process", got)
+	}
+}
+
+// TestStopped: a process that was sent SIGSTOP is stopped in the end, and no other.
+func TestStopped(t *testing.T) {
+	cmd := exec.Command("/bin/sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // nobody else ends it
+		_ = cmd.Wait()
+	})
+	if Stopped(os.Getpid()) {
+		t.Error("this process is said to be stopped")
+	}
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(patience)
+	for !Stopped(cmd.Process.Pid) {
+		if time.Now().After(deadline) {
+			t.Fatal("it runs on")
+		}
+		<-time.After(time.Millisecond)
 	}
 }
