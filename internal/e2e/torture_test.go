@@ -86,6 +86,7 @@ func (r *rack) cutShort(c cut) {
 	r.arm(c.blow)
 	r.setFaults(c)
 	watching, killed := r.watch(c)
+	daemon := r.daemonPID()
 	flags := []string{}
 	if c.hold {
 		flags = append(flags, "--hold")
@@ -101,6 +102,9 @@ func (r *rack) cutShort(c cut) {
 		r.works("when it was cut short")
 	}
 	r.gone(int(killed.Load()))
+	if r.dealt && c.blow.Daemon {
+		r.gone(daemon)
+	}
 	r.mend(c)
 	if r.kind == typed {
 		r.unlock()

@@ -256,11 +256,12 @@ func (r *rack) disarm() {
 	r.gone(daemon)
 }
 
-// gone waits until a process has ended, if it is one.
+// gone waits until a daemon has ended, if it is one, and has let go of its socket:
+// the next client might still find it there.
 func (r *rack) gone(pid int) {
 	r.t.Helper()
 	r.eventually("the daemon that was killed has ended", func() error {
-		if pid > 0 && testprograms.Alive(pid) {
+		if pid > 0 && (testprograms.Alive(pid) || r.daemonPID() == pid) {
 			return fmt.Errorf("process %d", pid)
 		}
 		return nil
