@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -63,14 +64,15 @@ func (a *app) list(ctx context.Context, due, asJSON bool) error {
 	return nil
 }
 
-// printKeys writes a table of keys.
+// printKeys writes a table of keys. It fits a terminal: what the account is called
+// in every ARN stands in a column of its own.
 func (a *app) printKeys(keys []ipc.Key) {
 	now := a.Now()
 	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "PROFILE\tACCESS KEY ID\tUSER\tMFA\tAGE\tLAST USED\tDUE")
+	fmt.Fprintln(w, "PROFILE\tACCESS KEY ID\tACCOUNT\tUSER\tMFA\tAGE\tLAST USED\tDUE")
 	for _, k := range keys {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", client.Printable(k.Profile), client.Printable(k.AccessKeyID), client.Printable(orDash(k.ARN)),
-			client.Printable(mfaOf(k)), ageText(k, now), client.Printable(usedText(k, now)), levelText(k, now))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", client.Printable(k.Profile), client.Printable(k.AccessKeyID), client.Printable(orDash(k.AccountID)),
+			client.Printable(userName(k)), client.Printable(mfaOf(k)), ageText(k, now), client.Printable(usedText(k, now)), levelText(k, now))
 	}
 	_ = w.Flush() // a broken standard output shows in nothing else either
 	for _, note := range factNotes(keys) {
@@ -91,14 +93,26 @@ func (a *app) printNext(keys []ipc.Key) {
 	a.printf("next: %s\n", next)
 }
 
+// userName is the IAM user of a key, with its path.
+func userName(k ipc.Key) string {
+	return orDash(strings.TrimPrefix(inAccount(k, k.ARN), "user/"))
+}
+
 // mfaOf says how sessions of a key are made.
 func mfaOf(k ipc.Key) string {
-	switch {
-	case k.NoMFA:
+	if k.NoMFA {
 		return "none (--no-mfa)"
-	default:
-		return orDash(k.SerialNumber)
 	}
+	return orDash(inAccount(k, k.SerialNumber))
+}
+
+// inAccount is what an ARN of IAM names in the account of the key: user/ann,
+// mfa/ann. Anything else, such as the number of a hardware token, stays as it is.
+func inAccount(k ipc.Key, arn string) string {
+	if _, name, ok := strings.Cut(arn, ":iam::"+k.AccountID+":"); ok {
+		return name
+	}
+	return arn
 }
 
 func orDash(text string) string {
