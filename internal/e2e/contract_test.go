@@ -108,6 +108,7 @@ func TestQuarantinedKeySaysWhoMustAct(t *testing.T) {
 		t.Errorf("status %d, stdout %q, stderr %q; want 8, nothing and a line that sends the user to an administrator", r.status, r.stdout, r.stderr)
 	}
 	w.set("policy=none")
+	w.killDaemon() // which would not ask AWS again for a quarter of an hour
 	w.credentials("dev")
 }
 
