@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -46,28 +47,122 @@ func course(k kind, c cut, lost bool) []string {
 // records are what in a course is not a call of the worker.
 var records = []string{"journal", "index"}
 
-// point draws a point of a course: the record or call, and which one of these.
-func point(rng *rand.Rand, path []string) (at int, what string, nth int) {
-	calls := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(path))), func(s string) bool { return slices.Contains(records, s) })
-	what = calls[rng.IntN(len(calls))]
-	if i := rng.IntN(7); i < len(records) && slices.Contains(path, records[i]) {
-		what = records[i]
-	}
-	var points []int
-	for i, s := range path {
-		if s == what {
-			points = append(points, i)
-		}
-	}
-	nth = rng.IntN(len(points))
-	return points[nth], what, nth + 1
+// target is a point of a course, and what happens there.
+type target struct {
+	what string // the record or call
+	nth  int    // which one of these, from 1
+	blow blow   // at a call
+	term bool   // at a record the daemon is asked to end, not killed
+	on   []kind // the racks that can be hit like that; nil: any
 }
 
-// randomCut returns a schedule, and for which kind of rack it is. One in eight
-// has faults of AWS alone; the others are cut short at a point of their course.
-func randomCut(rng *rand.Rand) (kind, cut) {
-	k := [...]kind{plain, plain, plain, coded, coded, typed, twins, twins, keyed, keyed}[rng.IntN(10)]
-	c := cut{create: rng.IntN(5) == 0, term: rng.IntN(4) == 0, undo: rng.IntN(4) == 0, cold: k == coded && rng.IntN(3) == 0}
+func (t target) String() string {
+	if t.blow.Op != "" {
+		return t.blow.String()
+	}
+	return fmt.Sprintf("%s %d term=%v", t.what, t.nth, t.term)
+}
+
+// targets are all of them: each call and record of each course, before and after
+// it, in each way. Their order follows from the seed.
+func targets(seed uint64) []target {
+	var all []target
+	seen := map[string]int{}
+	for _, k := range []kind{plain, coded, twins} {
+		for _, how := range []struct{ cold, lost bool }{{false, false}, {false, true}, {k == coded, true}} {
+			n := map[string]int{}
+			for _, what := range course(k, cut{cold: how.cold}, how.lost) {
+				if n[what]++; n[what] > seen[what] {
+					seen[what] = n[what]
+					all = append(all, targetsAt(what, n[what])...)
+				}
+			}
+		}
+	}
+	rand.New(rand.NewPCG(seed, math.MaxUint64)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+func targetsAt(what string, nth int) (all []target) {
+	if slices.Contains(records, what) {
+		return []target{{what: what, nth: nth}, {what: what, nth: nth, term: true}}
+	}
+	for _, after := range []bool{false, true} {
+		for _, b := range []blow{
+			{Daemon: true}, {Worker: true}, {Daemon: true, Worker: true}, {Term: true}, {Client: true},
+			{Fill: "STATE"}, {Fill: "STATE/rotations"}, {Fill: "STATE/vault"}, {Run: []string{"lock"}}, {Run: []string{"vanish"}}, {Run: []string{"shut"}},
+		} {
+			b.Op, b.Nth, b.After = what, nth, after
+			t := target{what: what, nth: nth, blow: b}
+			switch {
+			case len(b.Run) > 0 && (what == "on-rotate" || what == "session-token"):
+				continue // these are of racks whose vault stays open
+			case len(b.Run) > 0 && b.Run[0] == "lock":
+				t.on = []kind{typed}
+			case len(b.Run) > 0:
+				t.on = []kind{keyed}
+			}
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// in returns where in a course a target is, or false.
+func (t target) in(path []string) (at int, ok bool) {
+	nth := 0
+	for i, what := range path {
+		if what == t.what {
+			nth++
+		}
+		if nth == t.nth {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// randomCut returns a schedule, and for which kind of rack it is: one that is cut
+// short at the target, or, without one, one with faults of AWS alone.
+func randomCut(rng *rand.Rand, t *target) (kind, cut) {
+	k, c, lost := randomCourse(rng)
+	path := course(k, c, lost)
+	at, ok := 0, true // with faults alone nothing must have happened before them
+	if t != nil {
+		at, ok = t.in(path)
+		ok = ok && (t.on == nil || slices.Contains(t.on, k))
+	}
+	if !ok {
+		return randomCut(rng, t)
+	}
+	switch {
+	case t == nil:
+	case t.what == "journal":
+		c.journal, c.term = t.nth, t.term
+	case t.what == "index":
+		c.index, c.term = t.nth, t.term
+	default:
+		c.blow = t.blow
+		b := &c.blow
+		b.Worker = b.Worker || b.Term && rng.IntN(3) == 0
+		b.Daemon = b.Daemon || (b.Client || b.Fill != "" || len(b.Run) > 0) && rng.IntN(3) == 0
+	}
+	if t == nil || rng.IntN(3) == 0 {
+		for range 1 + rng.IntN(2) {
+			c.knobs = append(c.knobs, randomFault(rng, path[:at], c.knobs))
+		}
+	}
+	if rest := c.rest(k, lost, at); len(rest) > 0 && rng.IntN(4) == 0 {
+		c.second = randomSecond(rng, rest)
+	}
+	return k, c
+}
+
+// randomCourse returns a schedule that is not cut short, and whether the first
+// answer to CreateAccessKey is lost in it.
+func randomCourse(rng *rand.Rand) (k kind, c cut, lost bool) {
+	k = [...]kind{plain, plain, plain, coded, coded, typed, twins, twins, keyed, keyed}[rng.IntN(10)]
+	c = cut{create: rng.IntN(5) == 0, undo: rng.IntN(4) == 0, cold: k == coded && rng.IntN(3) == 0}
 	c.hold = !c.create && rng.IntN(8) == 0
 	switch n := rng.IntN(4); {
 	case k != twins:
@@ -77,33 +172,10 @@ func randomCut(rng *rand.Rand) (kind, cut) {
 	case n < 3:
 		c.knobs = append(c.knobs, "propagation=600ms:flap")
 	}
-	lost := rng.IntN(7) == 0
-	if lost {
+	if lost = rng.IntN(7) == 0; lost {
 		c.knobs = append(c.knobs, "drop.CreateAccessKey=after:1")
 	}
-	path := course(k, c, lost)
-	at := 0 // of a schedule with faults alone: nothing must have happened before them
-	if rng.IntN(8) > 0 {
-		var what string
-		var nth int
-		switch at, what, nth = point(rng, path); what {
-		case "journal":
-			c.journal = nth
-		case "index":
-			c.index = nth
-		default:
-			c.blow = randomBlow(rng, k, what, nth)
-		}
-	}
-	if !c.planned() || rng.IntN(3) == 0 {
-		for range 1 + rng.IntN(2) {
-			c.knobs = append(c.knobs, randomFault(rng, path[:at], c.knobs))
-		}
-	}
-	if rest := c.rest(k, lost, at); len(rest) > 0 && rng.IntN(4) == 0 {
-		c.second = randomSecond(rng, k, rest)
-	}
-	return k, c
+	return k, c, lost
 }
 
 // rest is what may happen after the cut.
@@ -123,43 +195,16 @@ func (c cut) rest(k kind, lost bool, at int) []string {
 	return path[at+1:]
 }
 
-// randomSecond returns the blow on the way to the end.
-func randomSecond(rng *rand.Rand, k kind, rest []string) blow {
+// randomSecond returns the blow on the way to the end: at a call, somebody is hit.
+func randomSecond(rng *rand.Rand, rest []string) blow {
 	rest = slices.DeleteFunc(rest, func(s string) bool { return slices.Contains(records, s) })
 	if len(rest) == 0 {
 		return blow{}
 	}
-	_, op, nth := point(rng, rest)
-	b := randomBlow(rng, k, op, nth)
-	for b.Fill != "" || len(b.Run) > 0 || b.Client {
-		b = randomBlow(rng, k, op, nth)
-	}
-	return b
-}
-
-// randomBlow returns a blow at a call of a worker, in a rack of a kind.
-func randomBlow(rng *rand.Rand, k kind, op string, nth int) blow {
-	b := blow{Op: op, Nth: nth, After: rng.IntN(2) == 0}
-	words := map[kind][]string{typed: {"lock"}, keyed: {"vanish", "shut"}}[k]
-	switch rng.IntN(6 + len(words)) {
-	case 0:
-		b.Daemon = true
-	case 1:
-		b.Worker = true
-	case 2:
-		b.Daemon, b.Worker = true, true
-	case 3:
-		b.Term, b.Worker = true, rng.IntN(3) == 0
-	case 4:
-		b.Client, b.Daemon = true, rng.IntN(3) == 0
-	case 5:
-		b.Fill = [...]string{"STATE", "STATE/rotations", "STATE/vault"}[rng.IntN(3)]
-		b.Daemon = rng.IntN(3) == 0
-	default:
-		b.Run = []string{words[rng.IntN(len(words))]}
-		b.Daemon = rng.IntN(3) == 0
-	}
-	return b
+	what := rest[rng.IntN(len(rest))]
+	at := 1 + rng.IntN(len(slices.DeleteFunc(slices.Clone(rest), func(s string) bool { return s != what })))
+	all := slices.DeleteFunc(targetsAt(what, at), func(t target) bool { return t.blow.Fill != "" || len(t.blow.Run) > 0 || t.blow.Client })
+	return all[rng.IntN(len(all))].blow
 }
 
 // halting are faults that end a rotation, or have it wait for a person, at a
