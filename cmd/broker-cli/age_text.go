@@ -11,14 +11,18 @@ import (
 )
 
 // ageText is how old a key is. One that IAM did not tell of is at least as old
-// as broker has known it, which a plus sign says.
+// as broker has known it, which a plus sign says; for the first hour that says
+// nothing.
 func ageText(k ipc.Key, now time.Time) string {
 	at, certain := k.Born()
-	age := days(now.Sub(at))
-	if !certain {
-		age += "+"
+	age := now.Sub(at)
+	switch {
+	case certain:
+		return days(age)
+	case age < time.Hour:
+		return "-"
 	}
-	return age
+	return days(age) + "+"
 }
 
 // usedText is when a key was last used, and for what.
@@ -95,8 +99,10 @@ func day(t time.Time) string { return t.Local().Format(time.DateOnly) }
 
 // days writes a time in whole days, or in hours below one.
 func days(d time.Duration) string {
-	d = max(d, 0)
-	if d < 24*time.Hour {
+	switch {
+	case d < time.Hour:
+		return "<1h"
+	case d < 24*time.Hour:
 		return fmt.Sprintf("%dh", int(d/time.Hour))
 	}
 	return fmt.Sprintf("%dd", int(d/(24*time.Hour)))

@@ -74,6 +74,28 @@ func TestStepText(t *testing.T) {
 	}
 }
 
+// TestAgeText: a time below an hour is no "0h", and what is not known of it is
+// not shown.
+func TestAgeText(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		ago             time.Duration
+		age, since, use string
+	}{
+		{-time.Minute, "<1h", "-", "<1h ago"},
+		{59 * time.Minute, "<1h", "-", "<1h ago"},
+		{time.Hour, "1h", "1h+", "1h ago"},
+		{25 * time.Hour, "1d", "1d+", "1d ago"},
+	} {
+		at := now.Add(-c.ago)
+		learnt := ipc.Key{AddedAt: at, KeyFacts: ipc.KeyFacts{CreateDate: &at, LearntAt: &at, LastUsed: &at}}
+		if age, since, use := ageText(learnt, now), ageText(ipc.Key{AddedAt: at}, now), usedText(learnt, now); age != c.age || since != c.since || use != c.use {
+			t.Errorf("%v ago: %q, %q, %q, want %q, %q, %q", c.ago, age, since, use, c.age, c.since, c.use)
+		}
+	}
+}
+
 // TestRestoredDevice: the device of a recovered key is what the config names,
 // else the user's only one that shows codes; of several none is guessed.
 func TestRestoredDevice(t *testing.T) {
