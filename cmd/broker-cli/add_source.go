@@ -163,5 +163,6 @@ func choose(ctx context.Context, question string, things []string) (int, error) 
 		if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && n >= 1 && n <= len(things) {
 			return n - 1, nil
 		}
+		fmt.Fprintf(t.TTY, "broker: type the number before one of them, 1 to %d\n", len(things))
 	}
 }
