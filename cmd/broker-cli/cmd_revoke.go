@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -131,7 +132,7 @@ func (a *app) revoke(ctx context.Context, o revokeOptions) error {
 	default:
 		a.writeRevoked(a.Stdout, "", out, o.params, nil)
 	}
-	return err
+	return forAll(err, out, o.params)
 }
 
 // mayRevoke asks before everything is taken out of use.
@@ -179,6 +180,36 @@ func worstOf(r ipc.Revoked) error {
 		return nil
 	}
 	return worst
+}
+
+// forAll returns the problem that is reported, with what to do about all of them
+// where broker panic has failed for several keys: its own hint is about one.
+func forAll(worst error, r ipc.Revoked, p ipc.RevokeParams) error {
+	failed, denied := 0, false
+	for _, k := range r.Keys {
+		if k.Problem != nil || k.DenyProblem != nil {
+			failed++
+		}
+	}
+	for _, e := range problemsOf(r) {
+		denied = denied || client.HasCode(e, ipc.CodeAWSDenied, ipc.CodeAWSExplicitDeny, ipc.CodeAWSQuarantined, ipc.CodeKeyInactive)
+	}
+	var e *ipc.Error
+	if !p.All || failed < 2 || !errors.As(worst, &e) || e.Code == ipc.CodeKeychainLocked { // which has one that is for all
+		return worst
+	}
+	flags := ""
+	if p.DenySessions {
+		flags = " --deny-sessions"
+	} else if p.Undo {
+		flags = " --undo"
+	}
+	all := *e
+	all.Hint = "try again, which does what is not done yet: broker panic" + flags
+	if denied {
+		all.Hint += "; or one by one, as somebody who may: broker revoke PROFILE" + flags + " --using PROFILE"
+	}
+	return &all
 }
 
 func problemsOf(r ipc.Revoked) (all []*ipc.Error) {

@@ -273,6 +273,33 @@ func TestDroppedKeysAreNamed(t *testing.T) {
 	}
 }
 
+// TestPanicFailsForSeveral: the hint is about all keys, unless one alone failed.
+func TestPanicFailsForSeveral(t *testing.T) {
+	t.Parallel()
+	denied := &ipc.Error{Code: ipc.CodeAWSDenied, Message: "no", Hint: "broker revoke dev --using PROFILE"}
+	gone := &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "nobody is there", Hint: "try again: broker revoke dev"}
+	locked := &ipc.Error{Code: ipc.CodeKeychainLocked, Message: "the vault is locked", Hint: "open it: broker unlock"}
+	for name, c := range map[string]struct {
+		keys []ipc.RevokedKey
+		p    ipc.RevokeParams
+		want string
+	}{
+		"one of two":  {[]ipc.RevokedKey{{Problem: gone}, {}}, ipc.RevokeParams{All: true}, gone.Hint},
+		"one profile": {[]ipc.RevokedKey{{Problem: gone}, {Problem: gone}}, ipc.RevokeParams{Profile: "dev"}, gone.Hint},
+		"locked":      {[]ipc.RevokedKey{{Problem: locked}, {Problem: locked}}, ipc.RevokeParams{All: true}, locked.Hint},
+		"two":         {[]ipc.RevokedKey{{Problem: gone}, {Problem: gone}}, ipc.RevokeParams{All: true}, "try again, which does what is not done yet: broker panic"},
+		"denied": {
+			[]ipc.RevokedKey{{Problem: gone}, {DenyProblem: denied}}, ipc.RevokeParams{All: true, DenySessions: true},
+			"try again, which does what is not done yet: broker panic --deny-sessions; or one by one, as somebody who may: broker revoke PROFILE --deny-sessions --using PROFILE",
+		},
+	} {
+		r := ipc.Revoked{Keys: c.keys}
+		if hint := client.AsCoded(forAll(worstOf(r), r, c.p)).Hint; hint != c.want {
+			t.Errorf("%s: hint %q, want %q", name, hint, c.want)
+		}
+	}
+}
+
 // TestNextAfterRevoke: one line is what comes next, also when a key is back.
 func TestNextAfterRevoke(t *testing.T) {
 	t.Parallel()
