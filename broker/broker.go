@@ -277,7 +277,7 @@ func New(opts Options) (*Broker, error) {
 		cooling:  map[sessionID]time.Duration{},
 		renamed:  map[string]string{},
 		breakers: map[path]*breaker{}, refused: map[string]bool{},
-		locks: locks{keys: map[string]uint64{}},
+		locks: locks{keys: map[string]uint64{}, by: map[string]string{}},
 		vault: vaultState{since: opts.Clock.Now()},
 	}
 	b.revoked = newRevocations(opts.Places.StateFile)

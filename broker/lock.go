@@ -14,12 +14,19 @@ import (
 // Then it is killed.
 const letGo = 2 * time.Second
 
-// locks counts what broker lock has done. A session that was begun before the
-// last lock of its key is served to nobody, however it comes about. It is
-// guarded by Broker.mu.
+// byLock and byRevoke are the commands that drop sessions.
+const (
+	byLock   = "broker lock"
+	byRevoke = "broker revoke"
+)
+
+// locks counts what broker lock, or a revocation, has done. A session that was
+// begun before the last lock of its key is served to nobody, however it comes
+// about. It is guarded by Broker.mu.
 type locks struct {
 	all  uint64
 	keys map[string]uint64 // by access key ID
+	by   map[string]string // which command the last one was; by access key ID, byLock if it is not there
 }
 
 func (l *locks) of(accessKeyID string) uint64 { return l.all + l.keys[accessKeyID] }
@@ -60,13 +67,17 @@ func (b *Broker) openedLocked() error {
 	return fail(ipc.CodeKeychainLocked, "open it: broker unlock", "the vault is locked")
 }
 
-// droppedLocked is the answer to who waited for what broker lock has dropped.
-func (b *Broker) droppedLocked(profile string) error {
+// droppedLocked is the answer to who waited for what a lock of the key has
+// dropped.
+func (b *Broker) droppedLocked(profile, accessKeyID string) error {
 	if err := b.openedLocked(); err != nil {
 		return wrap(err, "profile %s", profile)
 	}
-	return fail(ipc.CodeMFARequired, "try again: a new session is made",
-		"profile %s: broker lock dropped the session while it was being made", profile)
+	by, hint := byLock, "try again: a new session is made"
+	if b.locks.by[accessKeyID] == byRevoke {
+		by, hint = byRevoke, "see whether the key itself is revoked: broker list; if not, try again: a new session is made"
+	}
+	return fail(ipc.CodeMFARequired, hint, "profile %s: %s dropped the session while it was being made", profile, by)
 }
 
 // stands returns an error if e was begun before the last lock of its key.
@@ -80,7 +91,7 @@ func (b *Broker) standsLocked(e *entry, profile string) error {
 	if e.lock == b.locks.of(e.id.accessKeyID) {
 		return nil
 	}
-	return b.droppedLocked(profile)
+	return b.droppedLocked(profile, e.id.accessKeyID)
 }
 
 // lockOf returns what a session of p that begins now is marked with.
@@ -105,7 +116,7 @@ func (b *Broker) opLock(ctx context.Context, _ ipc.Request, c conversation) (any
 		}
 	}
 	b.refresh()
-	result, leaving := b.forget(key)
+	result, leaving := b.forget(key, byLock)
 	b.opts.Log.LogAttrs(ctx, slog.LevelInfo, "locked", slog.String("profile", params.Profile),
 		slog.Int("sessions", result.Sessions), slog.Int("prompts", result.Prompts))
 	if leaving != nil {
@@ -140,18 +151,21 @@ func (b *Broker) keyOf(profile string) (string, error) {
 }
 
 // forget drops the sessions of a key, or with "" everything, in one step: what
-// is served after it was begun after it. leaving is who still has to end.
-func (b *Broker) forget(accessKeyID string) (result ipc.LockResult, leaving *holder) {
+// is served after it was begun after it. by is the command that does it, and
+// leaving who still has to end.
+func (b *Broker) forget(accessKeyID, by string) (result ipc.LockResult, leaving *holder) {
 	b.revoked.forget(accessKeyID)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	hit := func(id sessionID) bool { return accessKeyID == "" || id.accessKeyID == accessKeyID }
 	if accessKeyID == "" {
 		b.locks.all++
+		clear(b.locks.by)
 		b.letGoLocked()
 		leaving = b.vault.leaving
 	} else {
 		b.locks.keys[accessKeyID]++
+		b.locks.by[accessKeyID] = by
 	}
 	for id := range b.sessions {
 		if hit(id) {
@@ -177,7 +191,7 @@ func (b *Broker) endFlightsLocked(hit func(sessionID) bool) int {
 	for id, f := range b.flights {
 		if hit(id) {
 			delete(b.flights, id)
-			f.end(b.droppedLocked(f.plan.profile))
+			f.end(b.droppedLocked(f.plan.profile, id.accessKeyID))
 			n++
 		}
 	}

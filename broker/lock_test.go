@@ -230,6 +230,9 @@ func TestP13LockDropsWhatIsUnderWay(t *testing.T) {
 					t.Errorf("lock: %+v, want one prompt withdrawn", got)
 				}
 				wantCode(t, "a caller that waited for a code", waiting.wait(), want)
+				if profile != "" && !strings.Contains(waiting.err.Error(), "broker lock dropped the session") {
+					t.Error(waiting.err)
+				}
 				if profile == "" {
 					r.holding = r.unlock()
 					go r.holding.obey()

@@ -229,7 +229,7 @@ func (v *revoking) locally(ctx context.Context, users []*revokee) {
 			}
 		}
 		for _, id := range u.ids() {
-			dropped, _ := b.forget(id)
+			dropped, _ := b.forget(id, byRevoke)
 			v.out.Sessions += dropped.Sessions
 			v.out.Prompts += dropped.Prompts
 			b.opts.Log.LogAttrs(ctx, slog.LevelWarn, "key revoked", slog.String("access_key_id", id), slog.Int("sessions", dropped.Sessions))

@@ -192,8 +192,13 @@ func TestRevokeWithoutMFA(t *testing.T) {
 // a key that AWS does not take; and what is done here does not wait for it.
 func TestRevokeCostsACode(t *testing.T) {
 	bubble(t, aged, func(t *testing.T, r *rig) {
+		waiting := r.helper("dev")
+		synctest.Wait()
 		c := r.start(ipc.OpRevoke, ipc.RevokeParams{Profile: "dev"}, ipc.AskTerminal)
 		<-c.prompts
+		if err := waiting.wait(); !strings.Contains(err.Error(), "broker revoke dropped the session") {
+			t.Errorf("a caller that waited for a code: %v", err)
+		}
 		wantCode(t, "meanwhile", r.helper("dev").wait(), ipc.CodeKeyInactive)
 		c.answers <- "" // cancelled
 		<-c.done

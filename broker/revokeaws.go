@@ -283,7 +283,7 @@ func (w *onUser) deny(ctx context.Context, s *signer) {
 	}
 	for _, key := range keys {
 		if key.ARN != "" && key.ARN == w.u.user {
-			w.b.forget(key.AccessKeyID)
+			w.b.forget(key.AccessKeyID, byRevoke)
 		}
 	}
 }

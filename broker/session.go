@@ -188,7 +188,7 @@ func (b *Broker) switchedTo(accessKeyID string) string {
 func (b *Broker) rename(from, to string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.locks.keys[to] = b.locks.keys[from]
+	b.locks.keys[to], b.locks.by[to] = b.locks.keys[from], b.locks.by[from]
 	b.renamed[from] = to
 	delete(b.renamed, to) // it may be a way back
 	for id, f := range b.flights {
