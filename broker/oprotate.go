@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"credbroker/broker/rotation"
 	"credbroker/internal/awsconfig"
@@ -160,8 +161,13 @@ func (b *Broker) userFree(userName, accountID, what string) error {
 		if j.UserName != userName || j.AccountID != "" && accountID != "" && j.AccountID != accountID {
 			continue
 		}
-		return fail(ipc.CodeRefused, "see how far that is: broker status; to go on with it: "+j.ResumeCommand(),
+		err := fail(ipc.CodeRefused, "see how far that is: broker status; to go on with it: "+j.ResumeCommand(),
 			"%s: the keys of IAM user %s are being changed already: %s", what, userName, j.What())
+		if r.next.Why == rotation.Kept && r.next.At.After(hands{b, r}.Now()) { // nothing that is typed ends it earlier, but its undo
+			err.Message += ", which keeps the old key until " + r.next.At.UTC().Format(time.RFC3339)
+			err.Hint = "wait until then; or take it back: " + j.UndoCommand()
+		}
+		return err
 	}
 	return nil
 }

@@ -167,6 +167,11 @@ func TestRotate(t *testing.T) {
 		if err != nil || rot.State != "disabled" || rot.Waiting != "kept" || rot.Old != annKey || rot.Until == nil {
 			t.Fatalf("%+v, %v", rot, err)
 		}
+		_, err = r.create(ipc.CreateParams{Profile: "second", Using: "dev"})
+		wantCode(t, "another key meanwhile", err, ipc.CodeRefused)
+		if e := coded(err); !strings.HasSuffix(e.Message, "which keeps the old key until "+rot.Until.Format(time.RFC3339)) || e.Hint != "wait until then; or take it back: broker rotate dev --undo" {
+			t.Errorf("another key meanwhile: %+v", e)
+		}
 		if got := r.helper("dev").document(t); got.AccessKeyID == "" || r.aws.calls("GetSessionToken") != 1 {
 			t.Errorf("%d sessions were made", r.aws.calls("GetSessionToken"))
 		}
