@@ -64,7 +64,7 @@ func (s server) begin(c *Conversation, line []byte) error {
 }
 
 // ServeConn has one conversation on conn and closes it. The caller vouches for
-// the peer; Listener does this for real clients, and tests use it in memory.
+// the peer: it is for tests, which need no socket. Listener serves real clients.
 func ServeConn(ctx context.Context, conn net.Conn, peer Peer, h Handler) {
 	s := server{name: "brokerd", log: noLog{}}
 	s.serve(ctx, conn, peer, nil, h)
