@@ -195,9 +195,42 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// reserve is the end of the longest index, in bytes, that only keys which are to
+// be deleted may fill: one key too many can always be removed.
+const reserve = 64 << 10
+
+// fits refuses to write an index that would not be read again. size is how long
+// next is.
+func (x *index) fits(next *state, size int) error {
+	most := ipc.MaxState - reserve
+	if size <= most {
+		return nil
+	}
+	before, err := json.Marshal(x.state)
+	if err != nil {
+		return err
+	}
+	// One that does not grow is written; its generation may be a digit longer.
+	if x.state == nil || len(next.Doomed) > len(x.state.Doomed) || size <= len(before)+2 {
+		most = ipc.MaxState
+	}
+	if size <= most {
+		return nil
+	}
+	return fail(ipc.CodeRefused, "the index stays as it was; make room in it: broker remove PROFILE",
+		"write the index of keys: it would be %d bytes long, and may be %d", size, most)
+}
+
 // writeLocked makes next, with the next generation, the index.
 func (x *index) writeLocked(next *state) error {
 	next.Generation++
+	data, err := json.Marshal(next)
+	if err == nil {
+		err = x.fits(next, len(data)+1) // and the newline
+	}
+	if err != nil {
+		return err
+	}
 	if err := atomicfile.MkdirAll(filepath.Dir(x.path), 0o700); err != nil {
 		return fail(ipc.StorageCode(err), "", "write the index of keys: %v", err)
 	}
@@ -209,7 +242,7 @@ func (x *index) writeLocked(next *state) error {
 	}{
 		{x.mark(), x.host, exists(x.mark())},
 		{x.previous(), x.state, x.state == nil || x.state.Generation == 0},
-		{x.path, next, false},
+		{x.path, json.RawMessage(data), false},
 	} {
 		if w.skip {
 			continue

@@ -260,6 +260,10 @@ func (b *Broker) opRestore(ctx context.Context, _ ipc.Request, c conversation) (
 	if err != nil {
 		before = nil // that is what restore is for
 	}
+	if len(params.Keys) == 0 && len(before) > 0 {
+		return nil, fail(ipc.CodeRefused, "see what it lacks: broker doctor; to take keys out of the index: broker remove PROFILE",
+			"restore the index: the store holds none of its keys that can be read, and the index stays as it was")
+	}
 	keys := map[string]record{}
 	for _, p := range params.Keys {
 		if _, twice := keys[p.Profile]; twice {

@@ -350,8 +350,12 @@ func TestRestoreRefusesTwoOfOneProfile(t *testing.T) {
 		if !got[0].AddedAt.Equal(added) || len(r.status().Sessions) != 1 {
 			t.Errorf("%+v", got)
 		}
-		do[ipc.KeyList](r, ipc.OpRestore, ipc.RestoreParams{})
-		if s := r.status(); len(s.Sessions)+len(s.Keys) != 0 {
+		wantCode(t, "no key at all", refused(r, ipc.OpRestore, ipc.RestoreParams{}), ipc.CodeRefused)
+		if s := r.status(); len(s.Sessions) != 1 || len(s.Keys) != 1 {
+			t.Errorf("%+v", s)
+		}
+		do[ipc.KeyList](r, ipc.OpRestore, ipc.RestoreParams{Keys: []ipc.AdoptParams{{Item: item(8), Profile: "ops", AccessKeyID: bobKey}}})
+		if s := r.status(); len(s.Sessions) != 0 || len(s.Keys) != 1 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -390,6 +394,52 @@ func TestIndexIsOnTheDiskFirst(t *testing.T) {
 			t.Error("the old item was deleted")
 		}
 	})
+}
+
+// TestIndexStaysReadable: what would not be read again is not written, and a key
+// can be removed when the index is full.
+func TestIndexStaysReadable(t *testing.T) {
+	r := ready(t)
+	defer func() { r.tasks.close() }()
+	grow := func(size int) error {
+		return r.index.update(func(s *state) error {
+			s.Keys["big"] = record{AccessKeyID: bobKey, Item: item(8), ARN: strings.Repeat("x", size)}
+			return nil
+		})
+	}
+	wantCode(t, "too long", grow(ipc.MaxState-reserve), ipc.CodeRefused)
+	if keys, err := r.index.snapshot(); err != nil || len(keys) != 1 {
+		t.Errorf("in memory: %v, %v", keys, err)
+	}
+	if s, err := r.index.load(); err != nil || len(s.Keys) != 1 {
+		t.Errorf("on the disk: %v, %v", s, err)
+	}
+	if err := grow(ipc.MaxState - reserve - 2000); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "a bit more", grow(ipc.MaxState-reserve), ipc.CodeRefused)
+	for range 30 { // condemned again and again: more than is free
+		if err := r.index.update(func(s *state) error {
+			s.Doomed = append(s.Doomed, doomed{Profile: "big", AccessKeyID: bobKey, Item: item(8)})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.index.heal(); err != nil {
+		t.Error(err)
+	}
+	r.rm("state/state.json")
+	if err := r.index.heal(); err != nil {
+		t.Error(err)
+	}
+	if s, err := r.index.load(); err != nil || len(s.Doomed) != 30 {
+		t.Errorf("what was written is not read: %v", err)
+	}
+	do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "dev"})
+	if err := r.index.update(func(s *state) error { s.spare(item(8)); delete(s.Keys, "big"); return nil }); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestGenerations: the one before lies beside the index.

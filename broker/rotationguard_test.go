@@ -54,7 +54,7 @@ func TestNoKeyIsStoredWhileARotationBegins(t *testing.T) {
 	defer func() { r.tasks.close() }()
 	for op, params := range map[string]any{
 		ipc.OpAdopt:   ipc.AdoptParams{Profile: "twin", Item: "broker.v1." + strings.Repeat("a", 32), AccessKeyID: annKey},
-		ipc.OpRestore: ipc.RestoreParams{},
+		ipc.OpRestore: ipc.RestoreParams{Keys: []ipc.AdoptParams{{Profile: "dev", Item: "broker.v1." + strings.Repeat("b", 32), AccessKeyID: annKey}}},
 	} {
 		r.beginning.Lock()
 		c := r.start(op, params, ipc.AskNowhere)

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -66,6 +68,7 @@ func (a *app) recover(ctx context.Context, asJSON bool) error {
 	}
 	var list ipc.KeyList
 	if err := a.Call(ctx, ipc.OpRestore, restore, &list); err != nil {
+		printSkipped(a.Stderr, "broker: ", skipped)
 		return err
 	}
 	if asJSON {
@@ -173,12 +176,17 @@ func (a *app) printRecovered(keys []ipc.Key, skipped []skippedItem) {
 			a.printf("  its MFA device is not known: store it again with --mfa-serial if AWS asks for a code\n")
 		}
 	}
-	for _, s := range skipped {
-		a.printf("left out %s (%s): %s\n", s.Item, client.OrText(s.AccessKeyID, "unreadable"), s.Error.Message)
-	}
+	printSkipped(a.Stdout, "", skipped)
 	if len(keys) == 0 {
 		a.printf("the store holds no key\nnext: %s\n", a.firstKey())
 		return
 	}
 	a.printf("next: broker status\n")
+}
+
+func printSkipped(w io.Writer, prefix string, skipped []skippedItem) {
+	for _, s := range skipped {
+		text := fmt.Sprintf("left out %s (%s): %s", s.Item, client.OrText(s.AccessKeyID, "unreadable"), s.Error.Message)
+		fmt.Fprintf(w, "%s%s\n", prefix, client.Printable(text))
+	}
 }
