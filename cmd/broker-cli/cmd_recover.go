@@ -36,7 +36,8 @@ func newRecoverCommand(a *app) *cli.Command {
 		Usage:     "rebuild the index of keys from the store",
 		UsageText: "broker recover [--json]",
 		Description: about(`Reads every item of broker's own in the store, asks AWS whose key it is, and
-writes the index anew. Nothing in the store changes.`, "broker recover"),
+writes the index anew. Nothing in the store changes; and if it holds no key that
+can be read, an index that names some stays as it is.`, "broker recover"),
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := a.noWords(c); err != nil {
