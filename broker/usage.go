@@ -5,6 +5,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ const (
 type inquiry struct {
 	b     *Broker
 	plan  *plan // of the key, without roles
+	by    *plan // of the key that signs, which is another one if the user says so
 	hands hands
 	asker caller
 	signs ipc.IAMParams
@@ -53,16 +55,24 @@ func (b *Broker) opUsage(ctx context.Context, r ipc.Request, c conversation) (an
 	if err != nil {
 		return nil, err
 	}
+	by, err := b.askedBy(ctx, params, p, asker)
+	if err != nil {
+		return nil, err
+	}
 	if asker.sit != nil {
 		if err := asker.sit(); err != nil {
 			return nil, err
 		}
 	}
 	j := rotation.Journal{UserName: p.key.UserName, Old: p.key.AccessKeyID, Places: []rotation.Place{{Profile: p.owner}}}
+	if by != p {
+		j.Maker = &rotation.Maker{Using: by.owner}
+	}
 	q := &inquiry{
-		b: b, plan: p, asker: asker, hands: hands{b, &rotator{b: b, journal: j, askers: []*caller{&asker}}},
+		b: b, plan: p, by: by, asker: asker, hands: hands{b, &rotator{b: b, journal: j, askers: []*caller{&asker}}},
 		Usage: ipc.Usage{
 			Profile: p.owner, AccessKeyID: p.key.AccessKeyID, UserName: p.key.UserName, ARN: p.key.ARN,
+			Rotating: b.rotating(p.key.AccessKeyID) != nil, Revoked: b.servable(p) != nil,
 			Keys: []ipc.KeyState{}, Services: []ipc.ServiceUse{}, Events: []ipc.EventGroup{},
 			Regions: []string{}, Cut: []string{}, Gaps: []ipc.UsageGap{},
 		},
@@ -80,6 +90,36 @@ func (b *Broker) opUsage(ctx context.Context, r ipc.Request, c conversation) (an
 		return nil, &q.Gaps[0].Error
 	}
 	return q.Usage, nil
+}
+
+// askedBy returns the plan of the key that signs the questions about that of p.
+// A revoked key signs nothing, which is when its use is wanted most: then the
+// hint names a stored key of the account.
+func (b *Broker) askedBy(ctx context.Context, params ipc.UsageParams, p *plan, c caller) (*plan, error) {
+	if params.Using != "" {
+		by, err := b.keyPlan(ctx, params.Using, c)
+		if err == nil && by.key.AccountID != p.key.AccountID {
+			err = fail(ipc.CodeUsage, "", "profile %s has a key of account %s: it cannot ask about key %s, which is of account %s", by.owner, by.key.AccountID, p.key.AccessKeyID, p.key.AccountID)
+		}
+		return by, err
+	}
+	err := b.servable(p)
+	if err == nil {
+		return p, nil
+	}
+	keys, kerr := b.keys()
+	if kerr != nil {
+		return nil, kerr
+	}
+	e := *coded(err)
+	e.Hint = "look for it in the event history of the CloudTrail console, by AWS access key; or store another key of the account: broker add PROFILE, then: broker usage " + p.owner + " --using PROFILE"
+	for _, profile := range slices.Sorted(maps.Keys(keys)) {
+		if key := keys[profile]; key.AccountID == p.key.AccountID && b.notRevoked(profile, key.AccessKeyID) == nil {
+			e.Hint = "ask with another key of the account, if its user may: broker usage " + p.owner + " --using " + profile
+			break
+		}
+	}
+	return nil, &e
 }
 
 // keyPlan returns how the key that a profile begins at comes to a session, and
@@ -187,10 +227,10 @@ func (q *inquiry) events(ctx context.Context) (told bool) {
 
 // session returns one that may call CloudTrail.
 func (q *inquiry) session(ctx context.Context) (*entry, error) {
-	if q.plan.id.serial != "" {
-		return q.hands.session(ctx, q.plan)
+	if q.by.id.serial != "" {
+		return q.hands.session(ctx, q.by)
 	}
-	return q.b.root(ctx, q.plan, q.asker)
+	return q.b.root(ctx, q.by, q.asker)
 }
 
 // regions returns where to look: where IAM and STS write their events, where the

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -271,6 +272,53 @@ func TestUsageOfAnyProfile(t *testing.T) {
 			t.Error("the refused session was used again")
 		}
 		wantCode(t, "usage of nobody", refused(r, ipc.OpUsage, ipc.UsageParams{Profile: "nobody"}), ipc.CodeNoProfile)
+	})
+}
+
+// TestUsageOfARevokedKey: it cannot ask itself, and another key of the account
+// can; in a rotation its use is told with that.
+func TestUsageOfARevokedKey(t *testing.T) {
+	bubble(t, aged, func(t *testing.T, r *rig) {
+		if _, err := r.rotate(ipc.RotateParams{Profile: "dev"}); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := r.usage(); err != nil || !u.Rotating || u.Revoked {
+			t.Errorf("in a rotation: %+v, %v", u, err)
+		}
+	})
+	bubble(t, ready, func(t *testing.T, r *rig) {
+		r.seen()
+		r.prime("dev")
+		r.revokedKey(ipc.RevokeParams{Profile: "dev"})
+		ask := func(using string) (ipc.Usage, *ipc.Error) {
+			u, err := withCodes[ipc.Usage](r, ipc.OpUsage, ipc.UsageParams{Profile: "dev", Using: using})
+			if err != nil {
+				return u, coded(err)
+			}
+			return u, nil
+		}
+		add := func(profile, account, name string) {
+			r.add(profile, bobKey, ipc.KeyDetails{AccountID: account, ARN: "arn:aws:iam::" + account + ":user/" + name, UserName: name, NoMFA: true})
+		}
+		add("far", "444455556666", "eve")
+		if _, err := ask(""); err == nil || err.Code != ipc.CodeKeyInactive || !strings.Contains(err.Hint, "CloudTrail console") {
+			t.Errorf("nobody else is there: %+v", err)
+		}
+		if _, err := ask("far"); err == nil || err.Code != ipc.CodeUsage || !strings.Contains(err.Message, "444455556666") {
+			t.Errorf("of another account: %+v", err)
+		}
+		do[ipc.Key](r, ipc.OpRemove, ipc.RemoveParams{Profile: "far"})
+		add("ops", account, "bob")
+		if _, err := ask(""); err == nil || !strings.HasSuffix(err.Hint, "broker usage dev --using ops") {
+			t.Errorf("with bob there: %+v", err)
+		}
+		u, err := ask("ops")
+		if err != nil || !u.Revoked || u.Profile != "dev" || u.AccessKeyID != annKey || u.UserName != "ann" || len(u.Keys) != 2 || len(u.Events) != 3 || len(u.Gaps) != 0 {
+			t.Fatalf("%+v, %+v", u, err)
+		}
+		if r.status().Prompts != 1 { // for prime: a session of the revoked key would cost another one
+			t.Errorf("%d prompts", r.status().Prompts)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,28 +21,33 @@ func newUsageCommand(a *app) *cli.Command {
 	return &cli.Command{
 		Name:      "usage",
 		Usage:     "show what a key was used for",
-		UsageText: "broker usage PROFILE [--json]",
+		UsageText: "broker usage PROFILE [--using PROFILE] [--json]",
 		Description: about(`Asks IAM for the last use of both keys of the user and for the services that the
 user has used, and CloudTrail for what was done with this key in the last 90
 days: in the Region of IAM, in that of the profile, and where key and user were
 seen. What a policy does not allow is named, and the rest is shown. Changes
-nothing; may ask for an MFA code.
+nothing; may ask for an MFA code. --using asks with the key of somebody else of
+the account: a key that was revoked cannot ask itself.
 
 docs/usage.md says what each part tells, and what it cannot.`, "broker usage dev"),
-		Flags: []cli.Flag{namedProfileFlag(), jsonFlag()},
+		Flags: []cli.Flag{
+			namedProfileFlag(),
+			&cli.StringFlag{Name: "using", Usage: "ask with the key of this `PROFILE`, whose user may look at the other"},
+			jsonFlag(),
+		},
 		Action: func(c *cli.Context) error {
 			profile, err := a.namedProfile(c)
 			if err != nil {
 				return err
 			}
-			return a.usage(c.Context, profile, c.Bool("json"))
+			return a.usage(c.Context, ipc.UsageParams{Profile: profile, Using: c.String("using")}, c.Bool("json"))
 		},
 	}
 }
 
-func (a *app) usage(ctx context.Context, profile string, asJSON bool) error {
+func (a *app) usage(ctx context.Context, params ipc.UsageParams, asJSON bool) error {
 	var u ipc.Usage
-	raw, err := a.ask(ctx, ipc.OpUsage, ipc.UsageParams{Profile: profile}, profile)
+	raw, err := a.ask(ctx, ipc.OpUsage, params, cmp.Or(params.Using, params.Profile))
 	if err != nil {
 		return err
 	}
@@ -86,7 +92,18 @@ func (a *app) printUsage(u ipc.Usage) {
 	for _, g := range u.Gaps {
 		a.printf("%s\n", gapText(g))
 	}
-	a.printf("next: broker rotate %s\n", u.Profile)
+	a.printf("next: %s\n", afterUsage(u))
+}
+
+// afterUsage is the command for who has seen what a key is used for.
+func afterUsage(u ipc.Usage) string {
+	switch {
+	case u.Revoked:
+		return "broker add " + u.Profile + " --replace"
+	case u.Rotating: // it may be a day until it ends
+		return "broker status"
+	}
+	return "broker rotate " + u.Profile
 }
 
 func (a *app) printServices(u ipc.Usage) {

@@ -96,6 +96,20 @@ func TestAgeText(t *testing.T) {
 	}
 }
 
+// TestAfterUsage: nobody is told to rotate what is rotated, or revoked.
+func TestAfterUsage(t *testing.T) {
+	t.Parallel()
+	for want, u := range map[string]ipc.Usage{
+		"broker rotate dev":        {Profile: "dev"},
+		"broker status":            {Profile: "dev", Rotating: true},
+		"broker add dev --replace": {Profile: "dev", Rotating: true, Revoked: true},
+	} {
+		if got := afterUsage(u); got != want {
+			t.Errorf("%+v: next %q, want %q", u, got, want)
+		}
+	}
+}
+
 // TestRestoredDevice: the device of a recovered key is what the config names,
 // else the user's only one that shows codes; of several none is guessed.
 func TestRestoredDevice(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 // UsageParams asks what is known of the use of a profile's key.
 type UsageParams struct {
 	Profile string `json:"profile"`
+	// Using is the profile whose key signs the questions; "" is Profile.
+	Using string `json:"using,omitempty"`
 }
 
 // Usage is what IAM and CloudTrail know of the use of a key. What could not be
@@ -19,7 +21,9 @@ type Usage struct {
 	AccessKeyID string     `json:"accessKeyId"`
 	UserName    string     `json:"userName"`
 	ARN         string     `json:"arn"`
-	Keys        []KeyState `json:"keys"` // both places of the user, in IAM's order
+	Rotating    bool       `json:"rotating,omitempty"` // the key is being rotated
+	Revoked     bool       `json:"revoked,omitempty"`  // nothing is made of the key
+	Keys        []KeyState `json:"keys"`               // both places of the user, in IAM's order
 	// Services are those that the user has used, by whatever key or session,
 	// the last used first.
 	Services []ServiceUse `json:"services"`
