@@ -36,7 +36,7 @@ const (
 	AnswerRight  = "echo 'D " + phrase + "'; echo OK"
 	AnswerWrong  = "echo 'D battery staple'; echo OK"
 	AnswerCancel = "echo 'ERR 83886179 Operation cancelled <Pinentry>'"
-	AnswerNever  = ": >\"$0.shown\"; exec cat >/dev/null" // until its agent ends
+	AnswerNever  = ": >\"$0.shown\"; while read -r line; do :; done" // until its agent ends
 )
 
 // NewPasswordStore makes a password store for the life of the test. It is
