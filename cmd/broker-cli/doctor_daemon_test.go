@@ -33,16 +33,19 @@ func TestDoctorTellsWhatIsHeldUp(t *testing.T) {
 	}{
 		"all is well": {ipc.Status{Keys: []ipc.Key{{Profile: "dev"}}, Rotations: []ipc.Rotation{held}}, 0, []string{"ok: daemon: no key"}},
 		"revoked": {
-			ipc.Status{Keys: []ipc.Key{{Profile: "dev", Revoked: leaked}, {Profile: "twin", Revoked: leaked}}}, 1,
+			ipc.Status{Keys: []ipc.Key{{Profile: "dev", Revoked: leaked}, {Profile: "twin", Revoked: leaked}}},
+			1,
 			[]string{"problem: daemon: key ", "of dev was revoked at " + now.Format(minute) + ", and may work on at AWS", "next: make it Inactive: broker revoke dev"},
 		},
 		"revoked, and Inactive": {ipc.Status{Keys: []ipc.Key{{Profile: "dev", Revoked: &inactive}}}, 0, []string{"ok: daemon: "}},
 		"stuck": {
-			ipc.Status{Rotations: []ipc.Rotation{stuck}}, 1,
+			ipc.Status{Rotations: []ipc.Rotation{stuck}},
+			1,
 			[]string{"problem: daemon: rotation of dev: ", "tell-github ended with 1", "  next: "},
 		},
 		"outage": {
-			ipc.Status{Outages: []ipc.Outage{open}}, 1,
+			ipc.Status{Outages: []ipc.Outage{open}},
+			1,
 			[]string{"problem: daemon: reach AWS: refused (key AKIADEV in eu-west-1)", "next: check the network"},
 		},
 		"one call failed": {ipc.Status{Outages: []ipc.Outage{outage}}, 0, []string{"ok: daemon: ", "note: daemon: reach AWS: refused"}},

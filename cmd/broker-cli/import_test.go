@@ -289,7 +289,8 @@ func TestPanicFailsForSeveral(t *testing.T) {
 		"locked":      {[]ipc.RevokedKey{{Problem: locked}, {Problem: locked}}, ipc.RevokeParams{All: true}, locked.Hint},
 		"two":         {[]ipc.RevokedKey{{Problem: gone}, {Problem: gone}}, ipc.RevokeParams{All: true}, "try again, which does what is not done yet: broker panic"},
 		"denied": {
-			[]ipc.RevokedKey{{Problem: gone}, {DenyProblem: denied}}, ipc.RevokeParams{All: true, DenySessions: true},
+			[]ipc.RevokedKey{{Problem: gone}, {DenyProblem: denied}},
+			ipc.RevokeParams{All: true, DenySessions: true},
 			"try again, which does what is not done yet: broker panic --deny-sessions; or one by one, as somebody who may: broker revoke PROFILE --deny-sessions --using PROFILE",
 		},
 	} {

@@ -42,9 +42,6 @@ func (c cut) String() string {
 		c.blow, c.journal, c.index, c.term, c.knobs, c.never, c.slow, c.create, c.cold, c.hold, c.undo, c.second)
 }
 
-// planned reports whether there is more than faults of AWS.
-func (c cut) planned() bool { return c.blow.Op != "" || c.journal+c.index > 0 }
-
 // command is what the user types to begin, or to look how far it is.
 func (c cut) command(flags ...string) []string {
 	if c.create {

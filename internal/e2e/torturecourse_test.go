@@ -47,6 +47,9 @@ func course(k kind, c cut, lost bool) []string {
 // records are what in a course is not a call of the worker.
 var records = []string{"journal", "index"}
 
+// planned reports whether there is more than faults of AWS.
+func (c cut) planned() bool { return c.blow.Op != "" || c.journal+c.index > 0 }
+
 // target is a point of a course, and what happens there.
 type target struct {
 	what string // the record or call
@@ -89,8 +92,17 @@ func targetsAt(what string, nth int) (all []target) {
 	}
 	for _, after := range []bool{false, true} {
 		for _, b := range []blow{
-			{Daemon: true}, {Worker: true}, {Daemon: true, Worker: true}, {Term: true}, {Client: true},
-			{Fill: "STATE"}, {Fill: "STATE/rotations"}, {Fill: "STATE/vault"}, {Run: []string{"lock"}}, {Run: []string{"vanish"}}, {Run: []string{"shut"}},
+			{Daemon: true},
+			{Worker: true},
+			{Daemon: true, Worker: true},
+			{Term: true},
+			{Client: true},
+			{Fill: "STATE"},
+			{Fill: "STATE/rotations"},
+			{Fill: "STATE/vault"},
+			{Run: []string{"lock"}},
+			{Run: []string{"vanish"}},
+			{Run: []string{"shut"}},
 		} {
 			b.Op, b.Nth, b.After = what, nth, after
 			t := target{what: what, nth: nth, blow: b}
