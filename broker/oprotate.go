@@ -32,7 +32,11 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 		}
 	}
 	if rot := b.creating(params.Profile); rot != nil && (params.Resume || params.Undo) { // it has no key yet
-		return rot.steer(ctx, c, &asker, params.Undo)
+		out, err := rot.steer(ctx, c, &asker, params.Undo)
+		if params.Undo {
+			return takenBack(out, err)
+		}
+		return out, err
 	}
 	key, err := b.keyToRotate(ctx, params.Profile, asker)
 	if err != nil {
@@ -83,7 +87,19 @@ func (b *Broker) opRotate(ctx context.Context, r ipc.Request, c conversation) (a
 	}
 	b.withdrawNotice(key.AccessKeyID)
 	out, err := rot.follow(ctx, c)
+	if params.Undo {
+		return takenBack(out, err)
+	}
 	out.Earlier = earlier && !out.Back && (out.Waiting == string(rotation.Kept) || out.Waiting == string(rotation.Held))
+	return out, err
+}
+
+// takenBack is what comes to who takes a rotation back. One that was given up for
+// an error, before or meanwhile, has come to what they asked for.
+func takenBack(out ipc.Rotation, err error) (ipc.Rotation, error) {
+	if out.State == string(rotation.Aborted) {
+		out.State, out.Problem, err = string(rotation.Undone), nil, nil
+	}
 	return out, err
 }
 

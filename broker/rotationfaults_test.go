@@ -255,3 +255,30 @@ func TestF27TornJournal(t *testing.T) {
 		}
 	})
 }
+
+// TestUndoOfWhatIsGivenUp: the new key is somebody else's, and while broker cannot
+// delete it, the user takes the rotation back. Who began it hears why it came to nothing;
+// who takes it back, that it is.
+func TestUndoOfWhatIsGivenUp(t *testing.T) {
+	bubble(t, agedWithoutMFA, func(t *testing.T, r *rig) {
+		r.aws.failNext("VerifyKey", &ipc.Error{Code: ipc.CodeKeyInvalid, Message: "it is a key of bob"})
+		r.aws.failAlways("DeleteKey", &ipc.Error{Code: ipc.CodeAWSUnreachable, Message: "nobody is there"})
+		began := r.start(ipc.OpRotate, ipc.RotateParams{Profile: "dev"}, ipc.AskNowhere)
+		time.Sleep(time.Minute)
+		if rot := r.rotating(annKey); rot == nil || !rot.state().Back {
+			t.Fatal("it is not given up")
+		}
+		undo := r.start(ipc.OpRotate, ipc.RotateParams{Profile: "dev", Undo: true}, ipc.AskNowhere)
+		synctest.Wait()
+		r.aws.failNext("DeleteKey")
+		<-undo.done
+		if text := string(undo.result); undo.err != nil || !strings.Contains(text, `"state":"undone"`) || strings.Contains(text, `"problem"`) {
+			t.Errorf("undo: %s, %v", text, undo.err)
+		}
+		<-began.done
+		wantCode(t, "who began it", began.err, ipc.CodeKeyInvalid)
+		if keys := r.aws.iamKeys(); len(keys) != 1 || !r.aws.active(annKey) {
+			t.Errorf("IAM has %+v", keys)
+		}
+	})
+}

@@ -142,6 +142,8 @@ func (a *app) printRotation(r ipc.Rotation, profile string) {
 		a.printf("taken back: no key is made for profile %s\nnext: broker list\n", profile)
 	case r.State == "undone" && r.Old == "":
 		a.printf("taken back: the new key %s is deleted, and profile %s has none\nnext: broker list\n", r.New, profile)
+	case r.State == "undone" && r.New == "":
+		a.printf("taken back: %s serves, and there is no new key\nnext: broker list\n", r.Old)
 	case r.State == "undone":
 		a.printf("taken back: %s serves again, and the new key is deleted\nnext: broker list\n", r.Old)
 	case r.Waiting == "held":

@@ -19,6 +19,7 @@ func TestCreationText(t *testing.T) {
 		{ipc.Rotation{State: "undone", New: "AKIANEW"}, "taken back: the new key AKIANEW is deleted, and profile ci has none\nnext: broker list\n"},
 		{ipc.Rotation{State: "undone"}, "taken back: no key is made for profile ci\nnext: broker list\n"},
 		{ipc.Rotation{State: "added", New: "AKIANEW", UserName: "ann"}, "made AKIANEW for IAM user ann: profile ci has it\nnext: broker list\n"},
+		{ipc.Rotation{State: "undone", Old: "AKIAOLD"}, "taken back: AKIAOLD serves, and there is no new key\nnext: broker list\n"},
 		{ipc.Rotation{State: "undone", Old: "AKIAOLD", New: "AKIANEW"}, "taken back: AKIAOLD serves again, and the new key is deleted\nnext: broker list\n"},
 	} {
 		var out strings.Builder
