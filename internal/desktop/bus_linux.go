@@ -107,11 +107,19 @@ func (c *connection) finish(ctx context.Context, call *dbus.Call, results ...any
 	}
 	err := call.Store(results...)
 	var refused dbus.Error
-	if errors.As(err, &refused) { // its text is the other's, and not kept
+	switch {
+	case !errors.As(err, &refused):
+		return err
+	case slices.Contains(unanswered, refused.Name):
+		return errGone
+	default: // its text is the other's, and not kept
 		return fmt.Errorf("%s: answered with %q", call.Method, refused.Name)
 	}
-	return err
 }
+
+// unanswered is what the bus says in the place of who ended before it answered, or
+// before it was asked (D-Bus Specification, "Message Bus Messages").
+var unanswered = []string{"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"}
 
 func (c *connection) call(ctx context.Context, to, path, method string, flags dbus.Flags, args []any, results ...any) error {
 	return c.finish(ctx, c.start(to, path, method, flags, args...), results...)

@@ -409,6 +409,18 @@ func (nonsense) Notify(string, uint32, string, string, string, []string, map[str
 	return 0, nil
 }
 
+// leaving ends instead of an answer.
+type leaving struct {
+	nonsense
+
+	conn *dbus.Conn
+}
+
+func (l leaving) Notify(string, uint32, string, string, string, []string, map[string]dbus.Variant, int32) (uint32, *dbus.Error) {
+	_ = l.conn.Close() // the bus says so to whoever waits
+	return 0, nil
+}
+
 func must(t *testing.T) func(*dbus.Conn, error) *dbus.Conn {
 	return func(c *dbus.Conn, err error) *dbus.Conn {
 		t.Helper()
@@ -425,6 +437,11 @@ func TestF49ServiceEnds(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	n := newNotifier(t, b)
+	hasty := &server{t: t, conn: must(t)(dbus.Connect(b.Address))}
+	hasty.export(leaving{conn: hasty.conn}, notificationsPath, notifications)
+	if o := await(t, notifying(t.Context(), n, due)); !errors.Is(o.err, ErrUnnoticed) || !errors.Is(o.err, errGone) {
+		t.Errorf("the server ended before it answered: %+v", o)
+	}
 	s := newServer(t, b)
 	came := notifying(t.Context(), n, due)
 	s.next()
