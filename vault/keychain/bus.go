@@ -107,7 +107,6 @@ var errorKinds = map[string]error{
 	"org.freedesktop.DBus.Error.AuthFailed":          vault.ErrDenied,
 	"org.freedesktop.DBus.Error.Timeout":             vault.ErrTimeout,
 	"org.freedesktop.DBus.Error.TimedOut":            vault.ErrTimeout,
-	"org.freedesktop.DBus.Error.NoReply":             vault.ErrGone, // the service ended meanwhile
 	"org.freedesktop.DBus.Error.ServiceUnknown":      vault.ErrGone,
 	"org.freedesktop.DBus.Error.NameHasNoOwner":      vault.ErrGone,
 	"org.freedesktop.DBus.Error.Disconnected":        vault.ErrGone,
@@ -119,6 +118,10 @@ var errorKinds = map[string]error{
 	"org.freedesktop.DBus.Error.Spawn.ChildSignaled": vault.ErrGone,
 }
 
+// noReply is what the bus answers in the place of a service that has ended
+// meanwhile.
+const noReply = "org.freedesktop.DBus.Error.NoReply"
+
 // busError says what an error of the bus, or of the library on it, means for a
 // store.
 func busError(act string, err error) error {
@@ -129,6 +132,8 @@ func busError(act string, err error) error {
 	e := &vault.Error{Kind: vault.ErrFailed, Text: act, Err: err}
 	var fromBus dbus.Error
 	switch {
+	case errors.As(err, &fromBus) && fromBus.Name == noReply:
+		e.Kind, e.Text, e.Err = vault.ErrGone, act+": the keyring went away", nil
 	case errors.As(err, &fromBus):
 		if kind, ok := errorKinds[fromBus.Name]; ok {
 			e.Kind = kind
