@@ -22,6 +22,7 @@ func FuzzEdit(f *testing.F) {
 	}
 	f.Add([]byte(addedMark+"\n[profile dev]\n"+addedMarkBlank+"\nbroker_keep = role_arn"), []byte("[dev]\nbroker_was_mfa_serial=1\nmfa_serial=2"), "dev")
 	f.Add([]byte("[profile dev]\ncredential_process = /old/broker credential-process --duration=2h dev # c"), []byte(""), "dev")
+	f.Add([]byte("[profile dev]\nCredentiAl_proCess=credential-process"), []byte(""), "dev") // another's, and like ours
 	f.Fuzz(func(t *testing.T, config, credentials []byte, profile string) {
 		p := fuzzed(t, config, credentials)
 		if p == nil {
@@ -106,9 +107,11 @@ func onlyOurs(text, wired []byte) bool {
 		switch {
 		case len(was) > 0 && len(is) > 0 && sameButBefore(was[0], is[0]):
 			was, is = was[1:], is[1:]
+		case len(is) > 0 && ours(is[0]): // before that of the other text, which may be another's that looks like ours
+			is = is[1:]
 		case len(was) > 0 && (ours(was[0]) || len(was) == 1 && len(was[0]) == 0):
 			was = was[1:]
-		case len(is) > 0 && (ours(is[0]) || len(is[0]) == 0 || is[0][0] == '['):
+		case len(is) > 0 && (len(is[0]) == 0 || is[0][0] == '['):
 			is = is[1:] // the header of a section that was added is no user's
 		case len(was) > 0 && bytes.HasPrefix(was[0], []byte(" ")) || len(was) > 0 && bytes.HasPrefix(was[0], []byte("\t")):
 			was = was[1:] // what went on of a line of ours
