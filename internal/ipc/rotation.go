@@ -5,8 +5,7 @@ package ipc
 import "time"
 
 // RotateParams begins the rotation of a profile's key, or says how the one that
-// is under way is to go on. At most one of DryRun,
-// Hold, Resume and Undo is set.
+// is under way is to go on. At most one of DryRun, Hold, Resume and Undo is set.
 type RotateParams struct {
 	Profile string `json:"profile"`
 	DryRun  bool   `json:"dryRun,omitempty"` // change nothing: say what would happen
